@@ -1,0 +1,25 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/raster.h"
+
+namespace fenceline {
+
+/// What goes into a GeoTIFF beside the pixels.
+struct TiffMetadata {
+    std::map<std::string, std::string> tags;    ///< default domain, e.g. TIFFTAG_DATETIME, SIMULATED
+    std::map<std::string, std::string> imd;     ///< IMD-like facts, written to the domain "IMD"
+    std::vector<std::string> band_descriptions;
+};
+
+enum class PixelType { u8, u16, f32 };
+
+/// Writes a Cloud Optimized GeoTIFF (DEFLATE, 512 blocks, overviews). Values are rounded and clipped to the type;
+/// pixels with valid == 0 get no_data. Same input, same bytes. Throws DataError (disk full included).
+void write_cog(const std::string& path, const Raster& raster, PixelType type, double no_data,
+               const TiffMetadata& metadata);
+
+}  // namespace fenceline

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/options.h"
+#include "core/scene.h"
+#include "core/warp.h"
+
+namespace fenceline {
+
+struct AlignOptions {
+    double search_m = 100;       ///< coarse search, each direction
+    int window_px = 128;         ///< fine window
+    double source_gsd_m = 0;     ///< true resolution of the sensor when the file is oversampled; 0: estimated from the spectrum
+    double pass_px = 0.5;        ///< held-out RMSE up to which a registration passes, in true sensor pixels
+    double warn_px = 1.0;
+};
+template <class Visitor>
+void describe(AlignOptions& o, Visitor&& v) {
+    v("align.search_m", o.search_m, Range{1, 2000}, "m", "how far the coarse search looks in each direction");
+    v("align.window_px", o.window_px, Range{32, 512}, "px", "window of a tie point");
+    v("align.source_gsd_m", o.source_gsd_m, Range{0, 1000}, "m", "true sensor resolution when files are oversampled; 0 estimates it");
+    v("align.pass_px", o.pass_px, Range{0, 100}, "px", "held-out RMSE up to which a registration passes");
+    v("align.warn_px", o.warn_px, Range{0, 100}, "px", "held-out RMSE up to which a registration is used with a warning");
+}
+
+enum class RegistrationStatus { pass, warn, fail };
+
+struct TiePoint {
+    Point reference_px, target_px;  ///< target_px in the target's first warp on the same grid
+    double quality = 0;             ///< peak-to-sidelobe ratio
+    double residual_px = 0;         ///< held out
+    bool kept = false;
+};
+
+struct Alignment {
+    Warp target_from_reference;
+    std::string model = "identity";
+    std::vector<TiePoint> tie_points;
+    double dx_m = 0, dy_m = 0;      ///< mean displacement removed over the grid: target minus reference; east, north
+    double rmse_m = 0, ce90_m = 0;  ///< held out (spatial blocks)
+    double effective_gsd_m = 0;     ///< true resolution that pass/warn were judged in
+    double empty_radius_m = 0;      ///< largest circle without a kept tie point
+    RegistrationStatus status = RegistrationStatus::fail;
+    std::string reason;             ///< for warn and fail, in an analyst's words
+};
+
+/// Registers target to reference (both on the same grid, the target's first warp being made with an identity
+/// registration). Never a silent identity: without support the status is fail and the reason is given.
+/// Methods: METHODS.md 2.
+Alignment align(const Scene& target, const Scene& reference, const AlignOptions& options);
+
+}  // namespace fenceline

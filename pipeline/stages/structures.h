@@ -1,0 +1,64 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/options.h"
+#include "core/report.h"
+#include "core/scene.h"
+
+namespace fenceline {
+
+struct StructureOptions {
+    double min_building_m2 = 15, max_building_m2 = 4000;
+    double post_ribbon_m = 15;     ///< posts are looked for within this distance of the line
+    double min_post_px = 3;        ///< smaller posts are not observable
+    double match_m = 6;            ///< same object in two looks
+};
+template <class Visitor>
+void describe(StructureOptions& o, Visitor&& v) {
+    v("structures.min_building_m2", o.min_building_m2, Range{1, 1e6}, "m²", "smallest building");
+    v("structures.max_building_m2", o.max_building_m2, Range{1, 1e7}, "m²", "largest building");
+    v("structures.post_ribbon_m", o.post_ribbon_m, Range{1, 200}, "m", "guard posts are looked for within this distance of the line");
+    v("structures.min_post_px", o.min_post_px, Range{1, 50}, "px", "posts with fewer pixels across cannot be seen and are not counted");
+    v("structures.match_m", o.match_m, Range{0.1, 100}, "m", "farthest two looks may place one object apart");
+}
+
+enum class StructureKind { building, guard_post };
+
+/// One object as one scene shows it, or as several looks agree on it.
+struct Detection {
+    StructureKind kind = StructureKind::building;
+    Ring footprint_px;  ///< oriented rectangle or polygon; posts: a small square
+    Point centre_px;
+    double area_m2 = 0;
+    std::optional<double> height_m;
+    std::optional<Interval> height_ci;
+    double log_odds = 0;  ///< of being real, from this scene alone
+};
+
+enum class Seen { present, absent, not_observable };
+/// What one scene says about one object that some look has found.
+struct Look {
+    Seen seen = Seen::not_observable;
+    double log_likelihood_ratio = 0;  ///< present against absent; 0 when not observable
+    std::optional<double> height_m;
+};
+
+/// Can guard posts be seen at all at this scene's true resolution?
+bool posts_observable(const Scene& scene, const StructureOptions& options);
+
+std::vector<Detection> detect_buildings(const Scene& scene, const Ring& area_px, const StructureOptions& options);
+/// Posts along the lines (rings on the grid) of this or other dates.
+std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> lines_px, const StructureOptions& options);
+
+/// Merges the detections of a series (one list per scene) into objects: assignment within match_m (posts) or by
+/// overlap (buildings). The result's log_odds is the best single look's. Deterministic.
+std::vector<Detection> merge_detections(std::span<const std::vector<Detection>> per_scene, double gsd_m,
+                                        const StructureOptions& options);
+
+/// Looks at every object in this scene ("forced" measurement), present or not. Same order as objects.
+std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects, const StructureOptions& options);
+
+}  // namespace fenceline
