@@ -5,6 +5,7 @@
 
 #include "core/options.h"
 #include "core/scene.h"
+#include "core/sun.h"
 
 namespace fenceline {
 
@@ -30,12 +31,5 @@ Grid common_grid(const Ring& area_lonlat, std::span<const SceneInfo> scenes, con
 /// the pixels), usable fraction over the area of interest, sun position when metadata has none (NOAA, within 0.1°).
 Scene observe(SceneInfo info, Raster raster, Mask given_masks, bool mask_given, const Ring& area_lonlat,
               const ObserveOptions& options);
-
-/// Apparent sun position (NOAA solar calculator; Meeus 1991): azimuth clockwise from north, elevation above the
-/// horizon, degrees, refraction not applied.
-struct SunPosition {
-    double azimuth_deg = 0, elevation_deg = 0;
-};
-SunPosition sun_position(Time time, Point lonlat);
 
 }  // namespace fenceline
