@@ -1,0 +1,63 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "commands/options.h"
+#include "core/progress.h"
+#include "core/time.h"
+
+namespace fenceline {
+
+/// Exit codes, CONTRACT.md.
+enum ExitCode {
+    kDone = 0,
+    kFailed = 1,
+    kWrongUsage = 2,
+    kSomeLeftOut = 3,
+    kNewConfirmedChange = 10,
+    kClaimContradicted = 11,
+    kInterrupted = 75,
+};
+
+/// What every command has, filled in from the options of the same names.
+struct Common {
+    bool help = false, version = false, print_config = false;
+    std::string config;
+    int jobs = 0;  ///< 0: all
+    int max_memory_mib = 2048;
+    bool quiet = false, verbose = false, json = false, dry_run = false;
+
+    std::string command_line;   ///< as typed, for provenance
+    std::string effective_ini;  ///< every value that was used
+    Time started;
+};
+
+/// What a command hands back: text for people, or the same as JSON with --json.
+struct CommandOutput {
+    int exit_code = kDone;
+    std::string text;  ///< standard output
+    std::string json;  ///< one object, standard output with --json
+};
+
+/// One command: declares its options (no file is touched), then runs.
+struct Command {
+    std::string name, usage, summary, notes;
+    std::function<void(OptionTable&)> declare;
+    std::function<CommandOutput(const Common&, Progress&)> run;
+};
+
+Command run_command();
+Command compare_command();
+Command align_command();
+Command verify_command();
+Command simulate_command();
+Command evaluate_command();
+Command sites_command();
+Command export_command();
+
+/// In the order of the help text.
+std::vector<Command> all_commands();
+
+}  // namespace fenceline
