@@ -51,8 +51,9 @@ TEST(Architecture, IncludesGoDownOnly) {
                 const std::string target = room_of((*it)[1]);
                 if (target.empty()) continue;
                 if (room == "output" && target == "stages") continue;  // values such as ChangeMap
-                if (room == "stages")
+                if (room == "stages") {
                     EXPECT_TRUE(target == "stages" || target == "core" || target == "kernels") << relative << " includes " << (*it)[1];
+                }
                 EXPECT_LE(floor.at(target), floor.at(room)) << relative << " includes " << (*it)[1];
             }
         }
@@ -70,15 +71,18 @@ TEST(Architecture, OnlyTheDoorsIncludeGdal) {
 TEST(Architecture, KernelHeadersKnowNoImageLibrary) {
     const std::regex foreign("#include <(gdal|ogr|cpl|opencv|tbb|hwy|fstream)");
     for (const auto& file : sources_of(kRoot / "kernels"))
-        if (file.extension() == ".h") EXPECT_FALSE(std::regex_search(text_of(file), foreign)) << file;
+        if (file.extension() == ".h") {
+            EXPECT_FALSE(std::regex_search(text_of(file), foreign)) << file;
+        }
 }
 
 TEST(Architecture, AStageNeverTouchesFilesNorPrints) {
     const std::regex doors("#include <(fstream|filesystem|iostream)>|std::fopen|fmt::print|std::cout|std::cerr");
     for (const char* room : {"stages", "simulate", "evaluate", "verify"})
-        if (fs::exists(kRoot / "pipeline" / room))
+        if (fs::exists(kRoot / "pipeline" / room)) {
             for (const auto& file : sources_of(kRoot / "pipeline" / room))
                 EXPECT_FALSE(std::regex_search(text_of(file), doors)) << file;
+        }
 }
 
 TEST(Architecture, NoIntrinsics) {
