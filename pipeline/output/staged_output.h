@@ -1,0 +1,41 @@
+#pragma once
+
+#include <string>
+
+namespace fenceline {
+
+/// All of DIR or nothing. Files are written into a hidden folder beside DIR; commit() brings them
+/// to the disk and gives the folder its name in one step. Without commit (an exception, Ctrl-C) the
+/// folder is removed and DIR stays as it was.
+class StagedOutput {
+  public:
+    /// Throws UsageError when DIR exists and overwrite is not set; when it is set but DIR is no
+    /// folder, is not empty and does not look like fenceline's output, or holds the working folder;
+    /// and when the folder above DIR does not exist or cannot be written to.
+    StagedOutput(const std::string& dir, bool overwrite);
+    ~StagedOutput();
+    StagedOutput(const StagedOutput&) = delete;
+    StagedOutput& operator=(const StagedOutput&) = delete;
+
+    /// The temporary folder to write into.
+    const std::string& folder() const { return staging_; }
+    /// folder()/name; folders on the way are made.
+    std::string path(const std::string& name) const;
+    /// fsync of every file and folder, then the rename. With overwrite the old content stays whole
+    /// until the new one has taken its place. Throws DataError (disk full, DIR has appeared
+    /// meanwhile); then DIR is as it was.
+    void commit();
+
+    /// What the constructor checks, without making anything (--dry-run, early checks).
+    static void check(const std::string& dir, bool overwrite);
+
+  private:
+    std::string target_, staging_;
+    bool overwrite_, committed_ = false;
+};
+
+/// Writes bytes to a file. Throws DataError with the system's reason, also when the disk turns out
+/// full on closing.
+void write_file(const std::string& path, const std::string& bytes);
+
+}  // namespace fenceline
