@@ -1,0 +1,393 @@
+#include <gdal_priv.h>
+#include <gtest/gtest.h>
+#include <ogrsf_frmts.h>
+#include <unistd.h>
+
+#include <clocale>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "output/changes_geojson.h"
+#include "output/escape.h"
+#include "output/geopackage.h"
+#include "output/report_json.h"
+#include "output/staged_output.h"
+#include "output_fixture.h"
+
+namespace fenceline {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+const Report& camp() {
+    static const Report report = fixture::report();
+    return report;
+}
+
+const std::vector<std::string>& hostile_names() {
+    static const std::vector<std::string> names{"</script><script>alert(1)</script>",
+                                                "<img src=x onerror=alert(1)>",
+                                                "\"' onload=\"alert(1)",
+                                                "청진 25호 관리소",
+                                                "\u202Etxt.exe",
+                                                "=HYPERLINK(\"http://x\")",
+                                                "]]><x>",
+                                                "{{&name}}",
+                                                "\xff\xfe broken \xc3",
+                                                "a\nb\rc",
+                                                "\u2028 line",
+                                                "../../etc/passwd",
+                                                "&amp;"};
+    return names;
+}
+
+// The same report with a stranger's text in every place that text can come from outside.
+Report hostile(const std::string& name) {
+    Report report = camp();
+    report.site->name = report.site->id = report.site->province = report.site->status = name;
+    report.site->names = {name, name, name, name, {name}};
+    report.site->sources = {name};
+    for (auto& scene : report.scenes) {
+        const std::string id = scene.id + name;
+        for (auto& perimeter : report.perimeters)
+            if (perimeter.scene == scene.id) perimeter.scene = id;
+        scene.id = id;
+        scene.source = scene.sensor = scene.reason = name;
+        scene.notes = {name};
+    }
+    for (auto& change : report.changes)
+        for (auto& observation : change.observations) observation.scene += name;
+    for (auto& structure : report.structures)
+        for (auto& observation : structure.observations) observation.scene += name;
+    for (auto& finding : report.findings) finding.statement = name + " grew";
+    for (auto& item : report.not_observable) item.reason = name;
+    return report;
+}
+
+TEST(ReportJson, HasTheContractsKeysInItsOrder) {
+    const auto document = nlohmann::ordered_json::parse(report_json(camp()));
+    const auto keys = [](const nlohmann::ordered_json& object) {
+        std::vector<std::string> out;
+        for (const auto& item : object.items()) out.push_back(item.key());
+        return out;
+    };
+    const auto starts_with = [&](const nlohmann::ordered_json& object,
+                                 std::vector<std::string> wanted) {
+        auto found = keys(object);
+        found.resize(std::min(found.size(), wanted.size()));
+        EXPECT_EQ(found, wanted);
+    };
+    EXPECT_EQ(keys(document),
+              (std::vector<std::string>{"schema", "software", "simulated", "site", "grid", "scenes",
+                                        "perimeters", "structures", "changes", "findings",
+                                        "not_observable"}));
+    EXPECT_EQ(document["schema"], "fenceline-report/1");
+    EXPECT_EQ(keys(document["software"]), (std::vector<std::string>{"name", "version", "commit"}));
+    starts_with(document["site"], {"id", "name", "names", "type", "province"});
+    EXPECT_EQ(keys(document["grid"]),
+              (std::vector<std::string>{"crs", "gsd_m", "width", "height", "geotransform"}));
+    starts_with(document["scenes"][0],
+                {"id", "datetime", "source", "sha256", "sensor", "gsd_m", "bands", "sun_azimuth",
+                 "sun_elevation", "off_nadir", "usable_fraction", "role", "reason", "registration",
+                 "normalization"});
+    EXPECT_EQ(keys(document["scenes"][0]["registration"]),
+              (std::vector<std::string>{"model", "dx_m", "dy_m", "tie_points", "rmse_m", "ce90_m",
+                                        "status"}));
+    EXPECT_EQ(keys(document["scenes"][0]["normalization"]["bands"][0]),
+              (std::vector<std::string>{"gain", "offset", "rmse_before", "rmse_after"}));
+    EXPECT_EQ(keys(document["perimeters"][0]),
+              (std::vector<std::string>{"scene", "datetime", "area_m2", "area_ci", "length_m",
+                                        "length_ci", "supported_fraction", "origin", "geometry",
+                                        "segments"}));
+    EXPECT_EQ(keys(document["structures"][0]),
+              (std::vector<std::string>{"id", "kind", "geometry", "area_m2", "height_m",
+                                        "height_ci", "last_not_seen", "first_seen", "last_seen",
+                                        "first_not_seen", "confidence", "observations"}));
+    starts_with(document["changes"][0],
+                {"id", "kind", "state", "confidence", "geometry", "area_m2", "last_not_seen",
+                 "first_seen", "structure", "observations"});
+    starts_with(document["findings"][0],
+                {"statement", "kind", "values", "likelihood", "confidence", "evidence"});
+    EXPECT_EQ(keys(document["not_observable"][0]),
+              (std::vector<std::string>{"geometry", "scenes", "reason"}));
+    const auto& values = document["findings"][0]["values"];
+    ASSERT_TRUE(values.contains("growth_percent_ci"));
+    EXPECT_FALSE(values.contains("growth_percent_low"));
+    EXPECT_LT(values["growth_percent_ci"][0], values["growth_percent"]);
+    EXPECT_GT(values["growth_percent_ci"][1], values["growth_percent"]);
+    EXPECT_TRUE(document["scenes"][0]["off_nadir"].is_null()) << "not known is null";
+    EXPECT_TRUE(document["structures"][0]["height_m"].is_null());
+}
+
+TEST(ReportJson, ReadsBackWhatItWrote) {
+    const std::string once = report_json(camp());
+    const Report read = parse_report(once, "report.json");
+    EXPECT_EQ(report_json(read), once);
+    ASSERT_EQ(read.perimeters.size(), camp().perimeters.size());
+    EXPECT_NEAR(read.perimeters[2].area_m2, camp().perimeters[2].area_m2, 0.01);
+    EXPECT_EQ(read.findings[0].values.at("growth_percent_low") <
+                  read.findings[0].values.at("growth_percent"),
+              true);
+    EXPECT_EQ(read.scenes[1].datetime, camp().scenes[1].datetime);
+    EXPECT_EQ(read.changes.back().structure, camp().changes.back().structure);
+    for (std::size_t i = 0; i < read.perimeters[0].geometry.size(); ++i)
+        EXPECT_GT(signed_area(read.perimeters[0].geometry), 0) << "counter-clockwise";
+}
+
+TEST(ReportJson, SameReportSameBytesInAnyLocale) {
+    const std::string once = report_json(camp());
+    for (const char* name : {"de_DE.UTF-8", "tr_TR.UTF-8", "C.UTF-8"}) {
+        if (std::setlocale(LC_ALL, name) == nullptr) continue;
+        EXPECT_EQ(report_json(camp()), once) << name;
+        EXPECT_EQ(report_json(parse_report(once, "x")), once) << name;
+    }
+    std::setlocale(LC_ALL, "C");
+}
+
+TEST(ReportJson, FitsTheSchemaAlsoWithHostileNamesAndWithoutASite) {
+    EXPECT_NO_THROW(validate_report(report_json(camp())));
+    for (const auto& name : hostile_names())
+        EXPECT_NO_THROW(validate_report(report_json(hostile(name)))) << name;
+    Report compare = camp();
+    compare.site.reset();
+    compare.perimeters.clear();
+    const std::string text = report_json(compare);
+    EXPECT_NO_THROW(validate_report(text));
+    EXPECT_FALSE(json::parse(text).contains("site"));
+    EXPECT_FALSE(json::parse(text).contains("perimeters"));
+    Report left_out = camp();
+    left_out.scenes[0] = {};
+    left_out.scenes[0].id = "x";
+    left_out.scenes[0].role = "left_out";
+    left_out.scenes[0].reason = "no acquisition time";
+    EXPECT_NO_THROW(validate_report(report_json(left_out)));
+}
+
+TEST(ReportJson, TheSchemaRefusesWordsThatTheContractDoesNotHave) {
+    const auto refused = [](const std::function<void(json&)>& spoil) {
+        json document = json::parse(report_json(camp()));
+        spoil(document);
+        EXPECT_THROW(validate_report(document.dump()), DataError);
+    };
+    refused([](json& d) { d["schema"] = "fenceline-report/2"; });
+    refused([](json& d) { d["scenes"][0]["role"] = "ignored"; });
+    refused([](json& d) { d["scenes"][0]["registration"]["status"] = "good"; });
+    refused([](json& d) { d["scenes"][0]["datetime"] = "yesterday"; });
+    refused([](json& d) { d["scenes"][0]["sha256"] = "12"; });
+    refused([](json& d) { d["changes"][0]["kind"] = "new_fence"; });
+    refused([](json& d) { d["changes"][0]["state"] = "maybe"; });
+    refused([](json& d) { d["changes"][0]["confidence"] = 1.2; });
+    refused([](json& d) { d["structures"][0]["kind"] = "tower"; });
+    refused([](json& d) { d["structures"][0]["observations"][0]["seen"] = "unseen"; });
+    refused([](json& d) { d["perimeters"][0]["origin"] = "guessed"; });
+    refused([](json& d) { d["perimeters"][0]["segments"][0]["support"] = "guessed"; });
+    refused([](json& d) { d["perimeters"][0].erase("area_ci"); });
+    refused([](json& d) { d["perimeters"][0]["geometry"]["coordinates"][0][0][1] = 91; });
+    refused([](json& d) { d["findings"][0]["confidence"] = "total"; });
+    refused([](json& d) { d["site"]["type"] = "prison"; });
+    refused([](json& d) { d.erase("simulated"); });
+    // And accepts every one that it has.
+    const auto accepted = [](const std::function<void(json&)>& alter) {
+        json document = json::parse(report_json(camp()));
+        alter(document);
+        EXPECT_NO_THROW(validate_report(document.dump()));
+    };
+    for (const char* kind :
+         {"new_building", "removed_building", "modified_building", "new_guard_post",
+          "removed_guard_post", "perimeter_expansion", "perimeter_contraction", "new_road",
+          "ground_disturbance", "vegetation_change"})
+        accepted([&](json& d) { d["changes"][0]["kind"] = kind; });
+    for (const char* state : {"candidate", "provisional", "confirmed", "rejected", "ended"})
+        accepted([&](json& d) { d["changes"][0]["state"] = state; });
+    for (const auto& type : site_types()) accepted([&](json& d) { d["site"]["type"] = type; });
+}
+
+TEST(ReportJson, RefusesWhatIsNoReportAndNamesTheSpot) {
+    for (
+        const char* text :
+        {"", "{", "[]", "{}", "7", "{\"schema\":\"other/1\"}", "{\"scenes\":7}", "{\"scenes\":[7]}",
+         "{\"scenes\":[{\"datetime\":\"2017-13-01\"}]}", "{\"scenes\":[{\"gsd_m\":1e999}]}",
+         "{\"perimeters\":[{\"geometry\":{\"type\":\"Polygon\",\"coordinates\":[[[0,0],[1,1]]]}}]}",
+         "{\"perimeters\":[{\"geometry\":{\"type\":\"Polygon\",\"coordinates\":[]}}]}",
+         "{\"perimeters\":[{\"area_ci\":[1]}]}",
+         "{\"changes\":[{\"geometry\":{\"type\":\"Point\",\"coordinates\":[0,95]}}]}"})
+        EXPECT_THROW(parse_report(text, "x.json"), DataError) << text;
+    try {
+        parse_report("{\"scenes\":[{},{\"bands\":\"three\"}]}", "x.json");
+        FAIL();
+    } catch (const DataError& error) {
+        EXPECT_NE(
+            std::string(error.what()).find("x.json: $.scenes[1].bands is \"three\", not a number"),
+            std::string::npos)
+            << error.what();
+    }
+    EXPECT_THROW(read_report("/nowhere/report.json"), DataError);
+    std::string deep(200000, '[');
+    EXPECT_THROW(parse_report("{\"scenes\":" + deep, "x"), DataError);
+    // A simulator's truth has more keys than a report.
+    const Report truth = parse_report(
+        "{\"schema\":\"fenceline-report/"
+        "1\",\"displacement\":[1],\"scenes\":[{\"id\":\"a\",\"field\":{}}]}",
+        "truth.json");
+    EXPECT_EQ(truth.scenes.at(0).id, "a");
+}
+
+TEST(ChangesGeojson, IsRightHandedAndLeavesRejectedOnesOut) {
+    Report report = camp();
+    std::reverse(report.changes[0].footprint.begin(), report.changes[0].footprint.end());
+    report.changes[1].state = "rejected";
+    const json document = json::parse(changes_geojson(report));
+    ASSERT_EQ(document["features"].size(), report.changes.size() - 1);
+    for (const auto& feature : document["features"]) {
+        if (feature["geometry"]["type"] != "Polygon") continue;
+        Ring ring;
+        for (const auto& p : feature["geometry"]["coordinates"][0]) ring.push_back({p[0], p[1]});
+        EXPECT_EQ(ring.front(), ring.back());
+        ring.pop_back();
+        EXPECT_GT(signed_area(ring), 0);
+    }
+    EXPECT_EQ(changes_geojson(report), changes_geojson(report));
+}
+
+struct CloseDataset {
+    void operator()(GDALDataset* dataset) const { GDALClose(dataset); }
+};
+
+TEST(Geopackage, HoldsTheReportAndHasTheSameBytesTwice) {
+    GDALAllRegister();
+    const fixture::Folder folder;
+    const std::vector<TiePointRecord> ties{
+        {"camp25_20030512", 129.72, 41.83, -3.2, 1.7, 0.2, true},
+        {"camp25_20030512", 129.73, 41.84, 9.2, 1.7, 8.0, false}};
+    const std::string path = (folder.path / "results.gpkg").string(),
+                      again = (folder.path / "again.gpkg").string();
+    write_geopackage(path, camp(), ties);
+    ::sleep(1);  // a clock in the file would show
+    write_geopackage(again, camp(), ties);
+    EXPECT_EQ(fixture::read_bytes(path), fixture::read_bytes(again));
+    std::unique_ptr<GDALDataset, CloseDataset> dataset(
+        GDALDataset::Open(path.c_str(), GDAL_OF_VECTOR, nullptr, nullptr, nullptr));
+    ASSERT_TRUE(dataset);
+    const auto count = [&](const char* name) {
+        OGRLayer* layer = dataset->GetLayerByName(name);
+        return layer == nullptr ? -1 : static_cast<int>(layer->GetFeatureCount());
+    };
+    EXPECT_EQ(count("scenes"), static_cast<int>(camp().scenes.size()));
+    EXPECT_EQ(count("perimeters"), static_cast<int>(camp().perimeters.size()));
+    EXPECT_EQ(count("structures"), static_cast<int>(camp().structures.size()));
+    EXPECT_EQ(count("changes"), static_cast<int>(camp().changes.size()));
+    EXPECT_EQ(count("tie_points"), 2);
+    EXPECT_EQ(count("not_observable"), 1);
+    EXPECT_EQ(count("layer_styles"), 5);
+    OGRLayer* perimeters = dataset->GetLayerByName("perimeters");
+    std::unique_ptr<OGRFeature> feature(perimeters->GetNextFeature());
+    EXPECT_NEAR(feature->GetFieldAsDouble("area_m2"), camp().perimeters[0].area_m2, 0.01);
+    EXPECT_STREQ(feature->GetFieldAsString("datetime"), "2003/05/12 02:11:40+00");
+    ASSERT_NE(feature->GetGeometryRef(), nullptr);
+    EXPECT_TRUE(feature->GetGeometryRef()->IsValid());
+    EXPECT_THROW(write_geopackage("/nowhere/results.gpkg", camp(), ties), DataError);
+}
+
+TEST(Geopackage, TakesHostileNamesAndAnEmptyReport) {
+    GDALAllRegister();
+    const fixture::Folder folder;
+    for (const auto& name : hostile_names())
+        EXPECT_NO_THROW(write_geopackage((folder.path / "a.gpkg").string(), hostile(name), {}))
+            << name;
+    EXPECT_NO_THROW(write_geopackage((folder.path / "b.gpkg").string(), Report{}, {}));
+}
+
+TEST(StagedOutput, PutsEverythingInPlaceOrNothing) {
+    const fixture::Folder folder;
+    const fs::path dir = folder.path / "out";
+    {
+        StagedOutput output(dir.string(), false);
+        write_file(output.path("report.json"), "{}");
+        write_file(output.path("change/a.tif"), "x");
+        EXPECT_FALSE(fs::exists(dir));
+        output.commit();
+    }
+    EXPECT_EQ(fixture::read_bytes(dir / "report.json"), "{}");
+    EXPECT_EQ(fixture::read_bytes(dir / "change/a.tif"), "x");
+    EXPECT_THROW(StagedOutput(dir.string(), false), UsageError);
+    EXPECT_THROW(StagedOutput(dir.string() + "/", false), UsageError);
+    try {
+        StagedOutput output(dir.string(), true);
+        write_file(output.path("report.json"), "{\"half\":1}");
+        EXPECT_EQ(fixture::read_bytes(dir / "report.json"), "{}") << "the old content stays whole";
+        throw Cancelled{};
+    } catch (const Cancelled&) {
+    }
+    EXPECT_EQ(fixture::read_bytes(dir / "report.json"), "{}");
+    {
+        StagedOutput output(dir.string(), true);
+        write_file(output.path("report.json"), "{\"new\":1}");
+        output.commit();
+    }
+    EXPECT_EQ(fixture::read_bytes(dir / "report.json"), "{\"new\":1}");
+    EXPECT_FALSE(fs::exists(dir / "change")) << "nothing of the old content is left";
+    EXPECT_EQ(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()), 1)
+        << "no temporary folder is left";
+}
+
+TEST(StagedOutput, FollowsALinkAndKeepsIt) {
+    const fixture::Folder folder;
+    fs::create_directory(folder.path / "real");
+    write_file((folder.path / "real/report.json").string(), "old");
+    fs::create_symlink("real", folder.path / "link");
+    StagedOutput output((folder.path / "link").string(), true);
+    write_file(output.path("report.json"), "new");
+    output.commit();
+    EXPECT_TRUE(fs::is_symlink(folder.path / "link"));
+    EXPECT_EQ(fixture::read_bytes(folder.path / "real/report.json"), "new");
+}
+
+TEST(StagedOutput, RefusesDangerousAndImpossibleFolders) {
+    const fixture::Folder folder;
+    fs::create_directory(folder.path / "photos");
+    write_file((folder.path / "photos/holiday.jpg").string(), "x");
+    write_file((folder.path / "file").string(), "x");
+    for (const std::string& dir :
+         {(folder.path / "photos").string(), (folder.path / "file").string(),
+          (folder.path / "missing/out").string(), (folder.path / "file/out").string(),
+          std::string("/"), std::string(""), std::string(".")})
+        EXPECT_THROW(StagedOutput(dir, true), UsageError) << dir;
+    EXPECT_EQ(fixture::read_bytes(folder.path / "photos/holiday.jpg"), "x");
+    if (::geteuid() != 0) {
+        fs::create_directory(folder.path / "locked");
+        fs::permissions(folder.path / "locked", fs::perms::owner_read | fs::perms::owner_exec);
+        EXPECT_THROW(StagedOutput((folder.path / "locked/out").string(), false), UsageError);
+        fs::permissions(folder.path / "locked", fs::perms::owner_all);
+    }
+    if (fs::exists("/dev/full")) {
+        EXPECT_THROW(write_file("/dev/full", "x"), DataError);
+    }
+}
+
+TEST(Escape, MakesTextHarmless) {
+    EXPECT_EQ(html_escape("<a href=\"x\">'&'</a>"),
+              "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&lt;/a&gt;");
+    EXPECT_EQ(clean_text("a\xff"
+                         "b\x01"
+                         "c\n"),
+              "a\xEF\xBF\xBD"
+              "bc\n");
+    EXPECT_EQ(clean_text("\xED\xA0\x80").find('\xED'), std::string::npos)
+        << "surrogates are not UTF-8";
+    EXPECT_EQ(clean_text("청진"), "청진");
+    EXPECT_EQ(json_for_script("[\"</script>\"]"), "[\"\\u003c/script\\u003e\"]");
+    EXPECT_EQ(csv_text("=1+1"), "'=1+1");
+    EXPECT_EQ(csv_text("\rcmd"), "'cmd");
+    EXPECT_EQ(csv_text("a,b\"c"), "\"a,b\"\"c\"");
+    EXPECT_EQ(csv_quoted("-2"), "\"'-2\"");
+    EXPECT_EQ(safe_file_name("../../etc/passwd"), "_._.._etc_passwd");
+    EXPECT_EQ(safe_file_name(""), "_");
+    EXPECT_EQ(safe_file_name("청진 25"), "_25");
+    EXPECT_EQ(percent_encode("images/a b#1.tif"), "images/a%20b%231.tif");
+}
+
+}  // namespace
+}  // namespace fenceline
