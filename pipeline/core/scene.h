@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/geometry.h"
 #include "core/raster.h"
 #include "core/time.h"
 
@@ -22,6 +23,7 @@ struct SceneInfo {
     double gsd_m = 0;  ///< 0: taken from the geotransform when opened
     int band_count = 0;
     std::vector<BandRole> roles;
+    Ring footprint_lonlat;  ///< the image's outline on the ground; empty: not known
     std::optional<double> sun_azimuth_deg, sun_elevation_deg;  ///< clockwise from north; above the horizon
     bool sun_computed = false;                                 ///< from time and place, not from metadata
     std::optional<double> off_nadir_deg, view_azimuth_deg;     ///< azimuth from the place to the satellite

@@ -1,87 +1,449 @@
 #include "input/image_io.h"
 
-#include <cpl_conv.h>
-#include <gdal_priv.h>
+#include <cpl_string.h>
+#include <fmt/format.h>
+#include <openssl/evp.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
-#include <filesystem>
+#include <cstdint>
+#include <fstream>
+#include <limits>
 #include <memory>
-#include <mutex>
 
 #include "core/error.h"
+#include "core/parallel.h"
 #include "core/projection.h"
+#include "input/dataset.h"
+#include "input/georeference.h"
+#include "input/given_mask.h"
+#include "kernels/cubic.h"
 
 namespace fenceline {
 namespace {
-struct CloseDataset {
-    void operator()(GDALDataset* dataset) const { GDALClose(dataset); }
-};
-using DatasetPtr = std::unique_ptr<GDALDataset, CloseDataset>;
 
-DatasetPtr open_image(const std::string& path) {
-    DatasetPtr image(GDALDataset::Open(path.c_str(), GDAL_OF_RASTER | GDAL_OF_READONLY));
-    if (!image) throw DataError(path, CPLGetLastErrorMsg(), "is it a complete image?");
-    return image;
+/// Source pixels that are held at once, all bands together.
+constexpr double kMaxWindowSamples = 24e6;
+/// Above this many source pixels per grid pixel and axis nothing sensible is asked for.
+constexpr double kMaxRatio = 64;
+/// From here on the kernel is widened, so that detail finer than the grid is averaged and not
+/// aliased.
+constexpr double kWidenFrom = 1.1;
+
+/// How one band's samples are read as no data.
+struct NoData {
+    bool set = false, nan = false;
+    float value = 0;
+    bool is(float sample) const { return set && (nan ? std::isnan(sample) : sample == value); }
+};
+
+struct Source {
+    DatasetPtr image;
+    ImageBands bands;
+    std::vector<NoData> no_data;        // per data band
+    bool zero_means_all_bands = false;  // integer image, 0 is no data: only when all bands say so
+    std::vector<float>
+        top;  // per data band: the value of a saturated sample; infinity when not known
+    std::vector<float> scale, offset;
+    GDALRasterBand* mask = nullptr;  // per-dataset mask or alpha
+    int width = 0, height = 0;
+};
+
+Source open_source(const std::string& path) {
+    Source s;
+    s.image = open_image(path);
+    s.bands = image_bands(*s.image);
+    s.width = s.image->GetRasterXSize();
+    s.height = s.image->GetRasterYSize();
+    bool integer_zero = !s.bands.data.empty();
+    for (const int b : s.bands.data) {
+        GDALRasterBand& band = *s.image->GetRasterBand(b);
+        int has = 0;
+        const double value = band.GetNoDataValue(&has);
+        NoData none{has != 0, std::isnan(value), static_cast<float>(value)};
+        s.no_data.push_back(none);
+        const GDALDataType type = band.GetRasterDataType();
+        integer_zero = integer_zero && has != 0 && value == 0 && GDALDataTypeIsInteger(type) != 0;
+        float top = std::numeric_limits<float>::infinity();
+        if (type == GDT_Byte) top = 255;
+        if (type == GDT_UInt16) top = 65535;
+        if (const char* bits = band.GetMetadataItem("NBITS", "IMAGE_STRUCTURE");
+            bits != nullptr && (type == GDT_Byte || type == GDT_UInt16)) {
+            const int n = std::atoi(bits);
+            if (n >= 2 && n <= 16) top = static_cast<float>((1 << n) - 1);
+        }
+        s.top.push_back(top);
+        int has_scale = 0, has_offset = 0;
+        const double scale = band.GetScale(&has_scale), offset = band.GetOffset(&has_offset);
+        s.scale.push_back(has_scale != 0 && std::isfinite(scale) && scale != 0
+                              ? static_cast<float>(scale)
+                              : 1.0F);
+        s.offset.push_back(has_offset != 0 && std::isfinite(offset) ? static_cast<float>(offset)
+                                                                    : 0.0F);
+    }
+    s.zero_means_all_bands = integer_zero && s.bands.data.size() > 1;
+    if (s.bands.alpha != 0) {
+        s.mask = s.image->GetRasterBand(s.bands.alpha);
+    } else if (!s.bands.data.empty()) {
+        GDALRasterBand& first = *s.image->GetRasterBand(s.bands.data.front());
+        if ((first.GetMaskFlags() & GMF_PER_DATASET) != 0) s.mask = first.GetMaskBand();
+    }
+    return s;
 }
+
+/// Source samples of one rectangle, with what of them can be used.
+struct SourceWindow {
+    Window window;
+    std::vector<std::vector<float>> bands;
+    std::vector<std::uint8_t> valid, saturated;
+    std::vector<std::uint8_t>
+        whole;  // the 4 × 4 samples from here to the lower right are all valid
+    std::size_t at(int x, int y) const {
+        return static_cast<std::size_t>(y - window.y) * static_cast<std::size_t>(window.width) +
+               static_cast<std::size_t>(x - window.x);
+    }
+};
+
+SourceWindow read_window(const std::string& path, const Source& source, Window w) {
+    SourceWindow out;
+    out.window = w;
+    const std::size_t count =
+        static_cast<std::size_t>(w.width) * static_cast<std::size_t>(w.height);
+    out.valid.assign(count, 1);
+    out.saturated.assign(count, 0);
+    GdalMessages messages;
+    const auto read = [&](GDALRasterBand& band, void* to, GDALDataType type) {
+        if (band.RasterIO(GF_Read, w.x, w.y, w.width, w.height, to, w.width, w.height, type, 0, 0,
+                          nullptr) != CE_None)
+            throw DataError(path, "its pixels cannot be read: " + messages.text(),
+                            "the file is damaged or incomplete");
+    };
+    for (const int b : source.bands.data) {
+        throw_if_cancelled();
+        out.bands.emplace_back(count);
+        read(*source.image->GetRasterBand(b), out.bands.back().data(), GDT_Float32);
+    }
+    if (source.mask != nullptr) {
+        read(*source.mask, out.valid.data(), GDT_Byte);
+        // Half transparent or less: what lies under it is not the ground alone.
+        if (source.bands.alpha != 0)
+            for (auto& v : out.valid) v = v >= 128 ? 1 : 0;
+    }
+    parallel_rows(w.height, [&](int y0, int y1) {
+        const std::size_t begin = static_cast<std::size_t>(y0) * static_cast<std::size_t>(w.width);
+        const std::size_t end = static_cast<std::size_t>(y1) * static_cast<std::size_t>(w.width);
+        std::vector<std::uint8_t> zeros(source.zero_means_all_bands ? end - begin : 0, 1);
+        for (std::size_t b = 0; b < out.bands.size(); ++b) {
+            float* data = out.bands[b].data();
+            const NoData none = source.no_data[b];
+            const float top = source.top[b], scale = source.scale[b], offset = source.offset[b];
+            for (std::size_t i = begin; i < end; ++i) {
+                const float sample = data[i];
+                if (source.zero_means_all_bands)
+                    zeros[i - begin] &= static_cast<std::uint8_t>(sample == 0.0F);
+                else if (none.is(sample))
+                    out.valid[i] = 0;
+                if (sample >= top) out.saturated[i] = 1;
+                const float value = scale * sample + offset;
+                if (std::isfinite(value)) {
+                    data[i] = value;
+                } else {
+                    data[i] = 0;
+                    out.valid[i] = 0;
+                }
+            }
+        }
+        for (std::size_t i = 0; i < zeros.size(); ++i)
+            if (zeros[i] != 0) out.valid[begin + i] = 0;
+        for (std::size_t i = begin; i < end; ++i)
+            if (out.valid[i] == 0) out.saturated[i] = 0;
+    });
+    out.whole.assign(count, 0);
+    parallel_rows(w.height - 3, [&](int y0, int y1) {
+        std::vector<std::uint8_t> column(static_cast<std::size_t>(w.width));
+        for (int y = y0; y < y1; ++y) {
+            for (std::size_t x = 0; x < column.size(); ++x) {
+                const std::size_t i = static_cast<std::size_t>(y) * column.size() + x;
+                column[x] = out.valid[i] != 0 && out.valid[i + column.size()] != 0 &&
+                            out.valid[i + 2 * column.size()] != 0 &&
+                            out.valid[i + 3 * column.size()] != 0;
+            }
+            for (std::size_t x = 0; x + 3 < column.size(); ++x)
+                out.whole[static_cast<std::size_t>(y) * column.size() + x] =
+                    column[x] & column[x + 1] & column[x + 2] & column[x + 3];
+        }
+    });
+    return out;
+}
+
+double keys(double distance) {
+    const double s = std::abs(distance);
+    if (s < 1) return (1.5 * s - 2.5) * s * s + 1;
+    if (s < 2) return ((-0.5 * s + 2.5) * s - 4) * s + 2;
+    return 0;
+}
+
+/// Bilinear over the valid ones of the four neighbours: at the border of the valid ground, where
+/// the cubic's negative lobes would need samples that do not exist. The nearest sample is known to
+/// be valid.
+void sample_border(const SourceWindow& source, Point px, std::vector<float>& values) {
+    const double u = px.x - 0.5, v = px.y - 0.5;
+    const int x = static_cast<int>(std::floor(u)), y = static_cast<int>(std::floor(v));
+    std::fill(values.begin(), values.end(), 0.0F);
+    double total = 0;
+    for (int j = y; j <= y + 1; ++j)
+        for (int i = x; i <= x + 1; ++i) {
+            const Window& w = source.window;
+            if (i < w.x || j < w.y || i >= w.x + w.width || j >= w.y + w.height) continue;
+            const std::size_t k = source.at(i, j);
+            if (source.valid[k] == 0) continue;
+            const double weight =
+                std::max(0.0, 1 - std::abs(u - i)) * std::max(0.0, 1 - std::abs(v - j));
+            total += weight;
+            for (std::size_t b = 0; b < values.size(); ++b)
+                values[b] += static_cast<float>(weight) * source.bands[b][k];
+        }
+    for (auto& value : values) value = static_cast<float>(value / total);
+}
+
+/// The cubic stretched to the grid's pixel (GDAL and every resizer do the same): weights over the
+/// valid samples, summing to one. False when less than half of the weight lies on valid samples.
+bool sample_widened(const SourceWindow& source, Point px, double ratio_x, double ratio_y,
+                    std::vector<float>& values) {
+    const Window& w = source.window;
+    const double u = px.x - 0.5, v = px.y - 0.5;
+    const int x0 = std::max(w.x, static_cast<int>(std::ceil(u - 2 * ratio_x)));
+    const int x1 = std::min(w.x + w.width - 1, static_cast<int>(std::floor(u + 2 * ratio_x)));
+    const int y0 = std::max(w.y, static_cast<int>(std::ceil(v - 2 * ratio_y)));
+    const int y1 = std::min(w.y + w.height - 1, static_cast<int>(std::floor(v + 2 * ratio_y)));
+    std::array<float, static_cast<std::size_t>(4 * kMaxRatio) + 4> across;
+    for (int i = x0; i <= x1; ++i)
+        across[static_cast<std::size_t>(i - x0)] = static_cast<float>(keys((i - u) / ratio_x));
+    std::fill(values.begin(), values.end(), 0.0F);
+    float total = 0, full = 0;
+    for (int j = y0; j <= y1; ++j) {
+        const auto down = static_cast<float>(keys((j - v) / ratio_y));
+        const std::size_t row = source.at(x0, j);
+        float sum = 0, all = 0;
+        for (std::size_t i = 0; i <= static_cast<std::size_t>(x1 - x0); ++i) {
+            all += across[i];
+            if (source.valid[row + i] != 0) sum += across[i];
+        }
+        total += down * sum;
+        full += down * all;
+        for (std::size_t b = 0; b < values.size(); ++b) {
+            const float* data = source.bands[b].data() + row;
+            float line = 0;
+            for (std::size_t i = 0; i <= static_cast<std::size_t>(x1 - x0); ++i)
+                line += source.valid[row + i] != 0 ? across[i] * data[i] : 0.0F;
+            values[b] += down * line;
+        }
+    }
+    if (!(total > 0.5F * full) || !(full > 0)) return false;
+    for (auto& value : values) value /= total;
+    return true;
+}
+
+/// Bounding box, in grid pixels, of where the warp takes the grid.
+struct Box {
+    double x0 = std::numeric_limits<double>::infinity(), y0 = x0, x1 = -x0, y1 = -x0;
+    void add(Point p) {
+        if (!std::isfinite(p.x) || !std::isfinite(p.y)) return;
+        x0 = std::min(x0, p.x);
+        x1 = std::max(x1, p.x);
+        y0 = std::min(y0, p.y);
+        y1 = std::max(y1, p.y);
+    }
+};
+
+Box warped_box(const Grid& grid, const Warp& warp) {
+    Box box;
+    const int across = std::max(1, grid.width / 16), down = std::max(1, grid.height / 16);
+    for (int j = 0; j <= down; ++j)
+        for (int i = 0; i <= across; ++i)
+            box.add(warp({static_cast<double>(grid.width) * i / across,
+                          static_cast<double>(grid.height) * j / down}));
+    return box;
+}
+
 }  // namespace
 
-void initialise_gdal() {
-    static std::once_flag once;
-    std::call_once(once, [] {
-        CPLSetConfigOption("GDAL_PAM_ENABLED", "NO");
-        GDALAllRegister();
-    });
-}
+GridImage read_on_grid(const SceneInfo& info, const Grid& grid, const Warp& warp,
+                       const GeorefOptions& options) {
+    const Source source = open_source(info.path);
+    const Georeference georeference(info.path, *source.image, options);
+    const std::size_t band_count = source.bands.data.size();
+    if (band_count == 0) throw DataError(info.path, "it has no data band, only transparency");
 
-void probe_image(SceneInfo& info, const GeorefOptions&) {
-    const DatasetPtr image = open_image(info.path);
-    info.band_count = image->GetRasterCount();
-    info.roles.assign(static_cast<std::size_t>(info.band_count), BandRole::other);
-    if (info.band_count == 1) info.roles = {BandRole::pan};
-    if (info.band_count == 3) info.roles = {BandRole::red, BandRole::green, BandRole::blue};
-    if (info.band_count == 4) info.roles = {BandRole::blue, BandRole::green, BandRole::red, BandRole::nir};
-}
+    const Box box = warped_box(grid, warp);
+    if (!(box.x1 >= box.x0)) throw DataError(info.path, "its registration leads nowhere");
+    const SourceLattice lattice(georeference, grid, box.x0 - 2, box.y0 - 2, box.x1 + 2, box.y1 + 2,
+                                0.01);
 
-GridImage read_on_grid(const SceneInfo& info, const Grid& grid, const Warp& warp, const GeorefOptions&) {
-    const DatasetPtr image = open_image(info.path);
-    Grid source;
-    image->GetGeoTransform(source.geotransform.data());
-    source.crs_wkt = image->GetProjectionRef();
-    const int sw = image->GetRasterXSize(), sh = image->GetRasterYSize();
-    const Transform to_source(grid.crs_wkt, source.crs_wkt);
+    // Source pixels per grid pixel, each axis, at the middle of the grid.
+    const Point middle{0.5 * grid.width, 0.5 * grid.height};
+    const Point centre = lattice(warp(middle)), east = lattice(warp({middle.x + 1, middle.y})),
+                south = lattice(warp({middle.x, middle.y + 1}));
+    const double ratio_x = std::hypot(east.x - centre.x, south.x - centre.x);
+    const double ratio_y = std::hypot(east.y - centre.y, south.y - centre.y);
+    const double ratio = std::max(ratio_x, ratio_y);
+    if (!std::isfinite(ratio)) throw DataError(info.path, "the image lies outside the area");
+    if (ratio > kMaxRatio)
+        throw DataError(info.path,
+                        fmt::format("its pixels are {:.0f} times finer than the grid's", ratio),
+                        "choose a finer grid (--observe.gsd_m)");
+    const bool widen = ratio > kWidenFrom;
+    const double wide_x = widen ? std::max(1.0, ratio_x) : 1.0,
+                 wide_y = widen ? std::max(1.0, ratio_y) : 1.0;
+    const int reach = static_cast<int>(std::ceil(2 * std::max(wide_x, wide_y))) + 2;
+
     GridImage out;
     out.raster.grid = grid;
     out.raster.roles = info.roles;
+    out.raster.roles.resize(band_count, BandRole::other);
     out.raster.valid = Mask(grid.width, grid.height);
     out.masks = Mask(grid.width, grid.height, kNoData);
-    std::vector<float> band(static_cast<std::size_t>(sw) * static_cast<std::size_t>(sh));
-    for (int b = 1; b <= image->GetRasterCount(); ++b) {
-        if (image->GetRasterBand(b)->RasterIO(GF_Read, 0, 0, sw, sh, band.data(), sw, sh, GDT_Float32, 0, 0, nullptr) != CE_None)
-            throw DataError(info.path, CPLGetLastErrorMsg());
-        Plane plane(grid.width, grid.height);
-        for (int y = 0; y < grid.height; ++y)
-            for (int x = 0; x < grid.width; ++x) {
-                const Point px = source.px_from_map(to_source(grid.map_from_px(warp({x + 0.5, y + 0.5}))));
-                const double u = px.x - 0.5, v = px.y - 0.5;
-                const int i = static_cast<int>(std::floor(u)), j = static_cast<int>(std::floor(v));
-                if (!(i >= 1 && j >= 1 && i + 2 < sw && j + 2 < sh)) continue;
-                double sum = 0;
-                for (int n = -1; n <= 2; ++n)
-                    for (int m = -1; m <= 2; ++m) {
-                        const auto key = [](double t) {
-                            t = std::abs(t);
-                            return t < 1 ? 1.5 * t * t * t - 2.5 * t * t + 1 : t < 2 ? -0.5 * t * t * t + 2.5 * t * t - 4 * t + 2 : 0.0;
-                        };
-                        sum += key(u - (i + m)) * key(v - (j + n)) *
-                               static_cast<double>(band[static_cast<std::size_t>(j + n) * static_cast<std::size_t>(sw) + static_cast<std::size_t>(i + m)]);
+    for (std::size_t b = 0; b < band_count; ++b)
+        out.raster.bands.emplace_back(grid.width, grid.height);
+
+    // Strips of whole rows where they fit, so that the source is read from top to bottom once.
+    const double per_row =
+        (ratio * grid.width + 2 * reach) * ratio * static_cast<double>(band_count);
+    int strip_h = std::clamp(
+        static_cast<int>(kMaxWindowSamples / std::max(1.0, per_row)) - 2 * reach, 0, 1024);
+    int strip_w = grid.width;
+    if (strip_h < 64) {
+        strip_h = 256;
+        strip_w =
+            std::max(32, static_cast<int>(kMaxWindowSamples / static_cast<double>(band_count) /
+                                          (ratio * ratio) / strip_h));
+    }
+    bool any = false;
+    for (int ty = 0; ty < grid.height; ty += strip_h)
+        for (int tx = 0; tx < grid.width; tx += strip_w) {
+            throw_if_cancelled();
+            const Window tile =
+                intersect({tx, ty, strip_w, strip_h}, {0, 0, grid.width, grid.height});
+            const std::size_t columns = static_cast<std::size_t>(tile.width);
+            std::vector<Point> places(columns * static_cast<std::size_t>(tile.height));
+            std::vector<Box> row_box(static_cast<std::size_t>(tile.height));
+            parallel_rows(tile.height, [&](int y0, int y1) {
+                for (int y = y0; y < y1; ++y)
+                    for (int x = 0; x < tile.width; ++x) {
+                        const Point p = lattice(warp({tile.x + x + 0.5, tile.y + y + 0.5}));
+                        places[static_cast<std::size_t>(y) * columns +
+                               static_cast<std::size_t>(x)] = p;
+                        // Places outside the image need no samples.
+                        if (p.x >= 0 && p.y >= 0 && p.x < source.width && p.y < source.height)
+                            row_box[static_cast<std::size_t>(y)].add(p);
                     }
-                plane.at(x, y) = static_cast<float>(sum);
-                out.raster.valid.at(x, y) = 1;
-                out.masks.at(x, y) = 0;
-            }
-        out.raster.bands.push_back(std::move(plane));
+            });
+            Box needed;
+            for (const Box& b : row_box)
+                if (b.x1 >= b.x0) {
+                    needed.add({b.x0, b.y0});
+                    needed.add({b.x1, b.y1});
+                }
+            if (!(needed.x1 >= needed.x0)) continue;
+            any = true;
+            const int wx = std::max(0, static_cast<int>(needed.x0) - reach),
+                      wy = std::max(0, static_cast<int>(needed.y0) - reach);
+            const Window w{wx, wy,
+                           std::min(source.width, static_cast<int>(needed.x1) + reach + 1) - wx,
+                           std::min(source.height, static_cast<int>(needed.y1) + reach + 1) - wy};
+            // A warp that is not the one a registration finds could spread a strip over the whole
+            // source.
+            if (static_cast<double>(w.width) * w.height * static_cast<double>(band_count) >
+                8 * kMaxWindowSamples)
+                throw DataError(info.path,
+                                "the image is turned or stretched too much against the grid",
+                                "project it first (gdalwarp)");
+            const SourceWindow samples = read_window(info.path, source, w);
+            const std::size_t stride = static_cast<std::size_t>(w.width);
+
+            parallel_rows(tile.height, [&](int y0, int y1) {
+                std::vector<float> values(band_count), fx, fy, result(columns);
+                std::vector<std::int32_t> first;
+                std::vector<int> target;
+                for (int y = y0; y < y1; ++y) {
+                    fx.clear();
+                    fy.clear();
+                    first.clear();
+                    target.clear();
+                    std::uint8_t* valid = out.raster.valid.row(tile.y + y);
+                    std::uint8_t* masks = out.masks.row(tile.y + y);
+                    for (int x = 0; x < tile.width; ++x) {
+                        const Point p = places[static_cast<std::size_t>(y) * columns +
+                                               static_cast<std::size_t>(x)];
+                        if (!(p.x >= 0 && p.y >= 0 && p.x < source.width && p.y < source.height))
+                            continue;
+                        const std::size_t nearest =
+                            samples.at(static_cast<int>(p.x), static_cast<int>(p.y));
+                        if (samples.valid[nearest] == 0) continue;
+                        const int gx = tile.x + x;
+                        if (widen) {
+                            if (!sample_widened(samples, p, wide_x, wide_y, values)) continue;
+                            for (std::size_t b = 0; b < band_count; ++b)
+                                out.raster.bands[b].row(tile.y + y)[gx] = values[b];
+                        } else {
+                            const double u = p.x - 0.5, v = p.y - 0.5;
+                            const double fu = std::floor(u), fv = std::floor(v);
+                            const int cx = static_cast<int>(fu) - 1, cy = static_cast<int>(fv) - 1;
+                            const bool inside = cx >= w.x && cy >= w.y && cx + 3 < w.x + w.width &&
+                                                cy + 3 < w.y + w.height;
+                            const std::size_t corner = inside ? samples.at(cx, cy) : 0;
+                            if (inside && samples.whole[corner] != 0) {
+                                first.push_back(static_cast<std::int32_t>(corner));
+                                fx.push_back(static_cast<float>(u - fu));
+                                fy.push_back(static_cast<float>(v - fv));
+                                target.push_back(gx);
+                            } else {
+                                sample_border(samples, p, values);
+                                for (std::size_t b = 0; b < band_count; ++b)
+                                    out.raster.bands[b].row(tile.y + y)[gx] = values[b];
+                            }
+                        }
+                        valid[gx] = 1;
+                        masks[gx] = samples.saturated[nearest] != 0 ? kSaturated : 0;
+                    }
+                    for (std::size_t b = 0; b < band_count && !first.empty(); ++b) {
+                        kernels::cubic_sample(samples.bands[b].data(), stride, first.data(),
+                                              fx.data(), fy.data(), first.size(), result.data());
+                        float* row = out.raster.bands[b].row(tile.y + y);
+                        for (std::size_t k = 0; k < target.size(); ++k) row[target[k]] = result[k];
+                    }
+                }
+            });
+        }
+    if (!any) throw DataError(info.path, "the image lies outside the area");
+    if (!info.mask_path.empty()) {
+        add_given_mask(info.mask_path, info.mask_kind, warp, options, out);
+        out.mask_given = true;
     }
     return out;
+}
+
+std::string sha256_of_file(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    if (!in) throw DataError(path, "cannot be opened");
+    const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
+                                                                          &EVP_MD_CTX_free);
+    if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1)
+        throw DataError(path, "SHA-256 is not available in this OpenSSL");
+    std::vector<char> buffer(1U << 20);
+    while (in) {
+        throw_if_cancelled();
+        in.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
+        EVP_DigestUpdate(context.get(), buffer.data(), static_cast<std::size_t>(in.gcount()));
+    }
+    if (!in.eof()) throw DataError(path, "cannot be read to its end");
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned int length = 0;
+    EVP_DigestFinal_ex(context.get(), digest.data(), &length);
+    std::string hex;
+    for (unsigned int i = 0; i < length; ++i) hex += fmt::format("{:02x}", digest[i]);
+    return hex;
 }
 
 }  // namespace fenceline

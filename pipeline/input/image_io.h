@@ -8,36 +8,46 @@
 
 namespace fenceline {
 
-/// Prepares GDAL for hostile files: only allow-listed drivers stay registered, no PAM, georeferencing from inside the
-/// file only, no network (FIELD_NOTES 5.1). Call once before any other function of this room; idempotent.
+/// Prepares GDAL for hostile files: only allow-listed drivers stay registered, no PAM,
+/// georeferencing from inside the file only, no network (FIELD_NOTES 5.1). Call once before any
+/// other function of this room; idempotent.
 void initialise_gdal();
 
 /// Georeferencing choices that the user makes.
 struct GeorefOptions {
-    std::string dem_path;       ///< for RPC images; empty: height_m everywhere
-    double height_m = 0;        ///< constant ellipsoidal height for RPC images
+    std::string dem_path;  ///< for RPC images; empty: height_m everywhere
+    double height_m = 0;   ///< constant ellipsoidal height for RPC images
     bool allow_network = false;
 };
 
-/// Opens the image without reading pixels, checks sizes, blocks and bands, and fills in what the file itself says
-/// (bands, roles, gsd_m, datetime and sun/view angles when still unknown, simulated, notes on sidecars).
-/// Throws DataError with the reason in an analyst's words.
+/// Opens the image without reading pixels, checks sizes, blocks and bands, and fills in what the
+/// file itself says (bands, roles, gsd_m, datetime and sun/view angles when still unknown,
+/// simulated, notes on sidecars). Throws DataError with the reason in an analyst's words.
 void probe_image(SceneInfo& info, const GeorefOptions& georef);
 
 /// Outline of the image on the ground, degrees WGS 84. Throws DataError.
 Ring image_footprint(const SceneInfo& info, const GeorefOptions& georef);
 
+/// The image's own grid (compare works on BEFORE's). Throws DataError when it has none (RPC or GCP
+/// images).
+Grid image_grid(const SceneInfo& info, const GeorefOptions& georef);
+
 /// One scene's pixels on a grid.
 struct GridImage {
-    Raster raster;  ///< raster.valid: 0 where any band has no data or the place lies outside the image
-    Mask masks;     ///< kNoData, kSaturated and what the given mask says (cloud, shadow, snow, haze)
+    /// raster.valid: 0 outside the image, under its mask or transparency, where any sample is NaN
+    /// or no-data. One exception: when 0 is an integer image's no-data value, all bands must be 0
+    /// (a deep shadow may be 0 in blue).
+    Raster raster;
+    Mask masks;  ///< kNoData, kSaturated and what the given mask says (cloud, shadow, snow, haze)
     bool mask_given = false;
 };
 
-/// Samples the source once: cubic (Keys 1981, a = -0.5; averaged over the footprint when the source is finer), at
-/// source_px(map(warp(grid px))). warp: registration on this very grid, identity on the first read. Only the
-/// source window that is needed is read. Throws DataError (unreadable, truncated, no overlap with the grid).
-GridImage read_on_grid(const SceneInfo& info, const Grid& grid, const Warp& warp, const GeorefOptions& georef);
+/// Samples the source once: cubic (Keys 1981, a = -0.5; averaged over the footprint when the source
+/// is finer), at source_px(map(warp(grid px))). warp: registration on this very grid, identity on
+/// the first read. Only the source window that is needed is read. Throws DataError (unreadable,
+/// truncated, no overlap with the grid).
+GridImage read_on_grid(const SceneInfo& info, const Grid& grid, const Warp& warp,
+                       const GeorefOptions& georef);
 
 /// SHA-256 of a file, hex. Throws DataError when it cannot be read.
 std::string sha256_of_file(const std::string& path);
