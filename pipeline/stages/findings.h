@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+#include <string>
 #include <vector>
 
 #include "core/report.h"
@@ -7,8 +9,32 @@
 
 namespace fenceline {
 
-/// Sentences that an analyst would publish, from a report that has everything but findings. METHODS.md 8.
-/// growth: of the perimeter changes, by their ids in report.changes.
-std::vector<ReportFinding> write_findings(const Report& report, const PerimeterResult& perimeter);
+/// Sentences that an analyst would publish, from a report that has everything but findings.
+/// METHODS.md 8. perimeter: what report.perimeters and the perimeter changes of report.changes were
+/// made from; its scene indices count the scenes of the report that were not left out. Area and
+/// length are separate findings. Every statement on a simulated series begins with "Simulated
+/// series:". min_change_share: the perimeter stage's option of that name.
+///
+/// Kinds: perimeter_area, perimeter_length, perimeter_area_growth, perimeter_length_growth,
+/// perimeter_first_seen, perimeter_extension (with no growth figure), no_change, guard_posts,
+/// new_guard_posts, removed_guard_posts, buildings, new_buildings, removed_buildings,
+/// modified_buildings, other_changes, not_observable. Values are SI (m, m²), growth is a share
+/// (0.72 for 72 %), counts are numbers; NAME_low and NAME_high hold the interval: 95 % for
+/// measures, 90 % for counts.
+std::vector<ReportFinding> write_findings(const Report& report, const PerimeterResult& perimeter,
+                                          double min_change_share = 0.02);
+
+/// "almost certain" (>= 0.95), "very likely" (>= 0.80), "likely" (>= 0.55), "even chance" (>=
+/// 0.45), "unlikely".
+std::string likelihood_word(double probability);
+
+/// Number of events that happen out of independent ones with these probabilities: the median and
+/// the smallest central interval that holds at least `level` (Poisson-binomial distribution, by
+/// convolution).
+struct CountInterval {
+    int count = 0, low = 0, high = 0;
+    double expected = 0;
+};
+CountInterval poisson_binomial(std::span<const double> probabilities, double level);
 
 }  // namespace fenceline

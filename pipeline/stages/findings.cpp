@@ -1,0 +1,676 @@
+#include "stages/findings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "core/local_frame.h"
+
+namespace fenceline {
+namespace {
+
+constexpr double kOnLineM = 15;       ///< a post this near a new line stands on it
+constexpr double kCountLevel = 0.90;  ///< of the intervals of counts
+
+/// Decimals that an uncertainty (half width, same unit) leaves meaningful.
+int decimals_for(double half_width, int most) {
+    if (!(half_width > 0)) return most;
+    return std::clamp(static_cast<int>(std::floor(-std::log10(half_width))) + 1, 0, most);
+}
+double half(const Interval& i) { return (i.high - i.low) / 2; }
+
+struct Unit {
+    const char* name;
+    double factor;
+    int most_decimals;
+};
+Unit area_unit(double largest_m2) {
+    return largest_m2 >= 1e5 ? Unit{"km²", 1e-6, 2} : Unit{"m²", 1, 0};
+}
+Unit length_unit(double largest_m) {
+    return largest_m >= 1000 ? Unit{"km", 1e-3, 2} : Unit{"m", 1, 0};
+}
+
+/// "0.58"; metres and square metres are rounded to what their uncertainty allows, at least to whole
+/// ones.
+std::string number(double value, const Unit& unit, double half_width) {
+    double v = value * unit.factor;
+    const double h = half_width * unit.factor;
+    if (unit.most_decimals == 0 && h >= 20) {
+        const double round_to = std::pow(10, std::floor(std::log10(h / 2)));
+        v = std::round(v / round_to) * round_to;
+    }
+    return fmt::format("{:.{}f}", v, decimals_for(h, unit.most_decimals));
+}
+std::string with_interval(double value, const Interval& ci, const Unit& unit) {
+    return fmt::format("{} {} (95 % interval {}–{} {})", number(value, unit, half(ci)), unit.name,
+                       number(ci.low, unit, half(ci)), number(ci.high, unit, half(ci)), unit.name);
+}
+/// "70–75 %"; a minus sign instead of a dash that could be read as one.
+std::string percent_interval(double low, double high) {
+    const int d = decimals_for((high - low) / 2, 1);
+    return low < 0 ? fmt::format("{:.{}f} to {:.{}f} %", low, d, high, d)
+                   : fmt::format("{:.{}f}–{:.{}f} %", low, d, high, d);
+}
+
+/// "between A and B", "by B" or "at an unknown date": never a before that nobody saw.
+std::string when(const std::optional<Time>& before, const std::optional<Time>& after) {
+    if (before && after)
+        return fmt::format("between {} and {}", format_date(*before), format_date(*after));
+    if (after)
+        return fmt::format("by {} (no earlier look shows the place without it)",
+                           format_date(*after));
+    return "at an unknown date";
+}
+
+std::string plural(int n, const char* one, const char* many) {
+    return fmt::format("{} {}", n, n == 1 ? one : many);
+}
+std::string count_text(const CountInterval& c, const char* one, const char* many) {
+    if (c.low == c.high) return plural(c.count, one, many);
+    return fmt::format("{} (90 % interval {}–{}) {}", c.count, c.low, c.high,
+                       c.count == 1 ? one : many);
+}
+std::string capitalised(std::string text) {
+    if (!text.empty() && text[0] >= 'a' && text[0] <= 'z')
+        text[0] = static_cast<char>(text[0] - 'a' + 'A');
+    return text;
+}
+
+bool stands(const ReportChange& c) { return c.state == "confirmed" || c.state == "provisional"; }
+bool open(const ReportChange& c) { return stands(c) || c.state == "candidate"; }
+
+/// What speaks for and against a statement, on the scenes it rests on.
+struct Grade {
+    int score = 2;  ///< 2 high, 1 moderate, 0 low
+    std::vector<std::string> reasons;
+    void lower(int to, std::string why) {
+        score = std::min(score, to);
+        reasons.push_back(std::move(why));
+    }
+    void note(std::string why) { reasons.push_back(std::move(why)); }
+    std::string word() const { return score == 2 ? "high" : score == 1 ? "moderate" : "low"; }
+};
+
+struct Writer {
+    const Report& report;
+    const PerimeterResult& perimeter;
+    double min_change_share;
+    std::vector<const ReportScene*> used;  ///< time order, as the stages counted them
+    std::vector<ReportFinding> findings;
+
+    const ReportScene* scene(int i) const {
+        return i >= 0 && static_cast<std::size_t>(i) < used.size()
+                   ? used[static_cast<std::size_t>(i)]
+                   : nullptr;
+    }
+    std::string date(int i) const {
+        const ReportScene* s = scene(i);
+        return s != nullptr && s->datetime ? format_date(*s->datetime) : "an unknown date";
+    }
+
+    void add(std::string statement, std::string kind, std::map<std::string, double> values,
+             double probability, const Grade& grade, std::vector<std::string> evidence) {
+        if (report.simulated) statement = "Simulated series: " + statement;
+        std::sort(evidence.begin(), evidence.end());
+        evidence.erase(std::unique(evidence.begin(), evidence.end()), evidence.end());
+        findings.push_back({std::move(statement), std::move(kind), std::move(values),
+                            likelihood_word(probability), grade.word(), grade.reasons,
+                            std::move(evidence)});
+    }
+
+    void grade_scenes(Grade& grade, const std::vector<const ReportScene*>& scenes) const {
+        double worst_usable = 1, worst_ce90 = 0;
+        bool failed = false, warned = false;
+        for (const ReportScene* s : scenes) {
+            if (s == nullptr) continue;
+            if (s->usable_fraction > 0) worst_usable = std::min(worst_usable, s->usable_fraction);
+            if (!s->registration) continue;
+            worst_ce90 = std::max(worst_ce90, s->registration->ce90_m);
+            failed = failed || s->registration->status == "fail";
+            warned = warned || s->registration->status == "warn";
+        }
+        if (failed)
+            grade.lower(0, "a scene it rests on is not registered well enough");
+        else if (warned)
+            grade.lower(
+                1, fmt::format("registration of a scene it rests on is uncertain (CE90 {:.1f} m)",
+                               worst_ce90));
+        else if (worst_ce90 > 0)
+            grade.note(fmt::format("scenes registered within {:.1f} m (CE90)", worst_ce90));
+        if (worst_usable < 0.7)
+            grade.lower(
+                1, fmt::format("only {:.0f} % of the area could be seen in a scene it rests on",
+                               100 * worst_usable));
+    }
+
+    /// Scenes whose observation of the change counts, and its state.
+    void grade_changes(Grade& grade, const std::vector<const ReportChange*>& changes) const {
+        std::set<std::string> looks;
+        bool all_confirmed = true, any_confirmed = false, candidate = false;
+        std::vector<const ReportScene*> scenes;
+        for (const ReportChange* c : changes) {
+            all_confirmed = all_confirmed && c->state == "confirmed";
+            any_confirmed = any_confirmed || c->state == "confirmed";
+            candidate = candidate || c->state == "candidate";
+            for (const auto& o : c->observations)
+                if (o.log_likelihood_ratio > 0) looks.insert(o.scene);
+        }
+        for (const ReportScene* s : used)
+            if (looks.contains(s->id)) scenes.push_back(s);
+        grade.note(
+            fmt::format("{} show it", plural(static_cast<int>(looks.size()), "look", "looks")));
+        if (all_confirmed)
+            grade.note("confirmed by the sequential test");
+        else if (any_confirmed)
+            grade.lower(1, "only some of it is confirmed by the sequential test");
+        else if (!candidate)
+            grade.lower(1, "not yet confirmed by the sequential test (provisional)");
+        else
+            grade.lower(0, "a candidate only: the evidence is below the test's threshold");
+        if (looks.size() < 2) grade.lower(candidate ? 0 : 1, "fewer than two looks show it");
+        grade_scenes(grade, scenes);
+    }
+
+    // --- perimeter
+    // --------------------------------------------------------------------------------------------
+
+    const TracedPerimeter* traced(int scene_index) const {
+        for (const auto& p : perimeter.perimeters)
+            if (p.scene == scene_index) return &p;
+        return nullptr;
+    }
+
+    /// The report's change that was made of this detour: same kind and the very same area.
+    const ReportChange* change_of(const PerimeterChange& detour) const {
+        const char* kind = detour.expansion ? "perimeter_expansion" : "perimeter_contraction";
+        for (const ReportChange& c : report.changes)
+            if (c.kind == kind && c.area_m2 == detour.area_m2) return &c;
+        return nullptr;
+    }
+
+    void perimeter_growth() {
+        // Several detours between the same two traces are one growth.
+        std::vector<std::tuple<int, int, std::vector<std::size_t>>> groups;
+        for (std::size_t i = 0; i < perimeter.changes.size(); ++i) {
+            const ReportChange* change = change_of(perimeter.changes[i]);
+            if (change == nullptr || !open(*change)) continue;
+            const bool known = i < perimeter.growth.size();
+            const int before =
+                known ? perimeter.growth[i].scene_before : perimeter.changes[i].last_before;
+            const int after =
+                known ? perimeter.growth[i].scene_after : perimeter.changes[i].first_after;
+            auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& g) {
+                return std::get<0>(g) == before && std::get<1>(g) == after;
+            });
+            if (found == groups.end()) found = groups.insert(groups.end(), {before, after, {}});
+            std::get<2>(*found).push_back(i);
+        }
+        for (const auto& [before, after, members] : groups) {
+            std::vector<const ReportChange*> changes;
+            std::vector<std::string> evidence;
+            double probability = 0, supported = 1;
+            bool standing = false;
+            std::optional<Time> not_seen, seen;
+            std::optional<bool> old_stands;
+            for (const std::size_t i : members) {
+                const ReportChange* c = change_of(perimeter.changes[i]);
+                changes.push_back(c);
+                evidence.push_back(c->id);
+                probability = std::max(probability, c->confidence);
+                supported = std::min(supported, perimeter.changes[i].supported_fraction);
+                standing = standing || stands(*c);
+                if (c->last_not_seen && (!not_seen || *c->last_not_seen < *not_seen))
+                    not_seen = c->last_not_seen;
+                if (c->first_seen && (!seen || *c->first_seen > *seen)) seen = c->first_seen;
+                if (perimeter.changes[i].old_line_stands)
+                    old_stands = perimeter.changes[i].old_line_stands;
+            }
+            Grade grade;
+            grade_changes(grade, changes);
+            if (supported < 0.7)
+                grade.lower(0,
+                            fmt::format("only {:.0f} % of the new line was seen", 100 * supported));
+            else
+                grade.note(fmt::format("{:.0f} % of the new line was seen", 100 * supported));
+            const std::string interval = when(not_seen, seen);
+            const TracedPerimeter *a = traced(before), *b = traced(after);
+            if (a == nullptr || b == nullptr || members.front() >= perimeter.growth.size()) {
+                const ReportChange& c = *changes.front();
+                const Interval ci = c.area_ci.value_or(Interval{c.area_m2, c.area_m2});
+                add(fmt::format("The perimeter {}{} by {} {}.",
+                                standing ? "was " : "may have been ",
+                                c.kind == "perimeter_expansion" ? "extended" : "drawn in",
+                                with_interval(c.area_m2, ci, area_unit(c.area_m2)), interval),
+                    "perimeter_extension",
+                    {{"area_m2", c.area_m2}, {"area_m2_low", ci.low}, {"area_m2_high", ci.high}},
+                    probability, grade, evidence);
+                continue;
+            }
+            for (const TracedPerimeter* p : {a, b})
+                if (const ReportScene* s = scene(p->scene)) evidence.push_back(s->id);
+            const PerimeterGrowth& growth = perimeter.growth[members.front()];
+            growth_sentence("Perimeter area", growth.area_ratio, growth.area_ratio_ci, a->area_m2,
+                            b->area_m2, a->area_ci, b->area_ci,
+                            area_unit(std::max(a->area_m2, b->area_m2)), interval, standing,
+                            old_stands ? (*old_stands ? " The former line still stands."
+                                                      : " The former line is gone.")
+                                       : "",
+                            "perimeter_area_growth", "m2", "area", probability, grade, evidence);
+            growth_sentence("The length of the perimeter line", growth.length_ratio,
+                            growth.length_ratio_ci, a->length_m, b->length_m, a->length_ci,
+                            b->length_ci, length_unit(std::max(a->length_m, b->length_m)), interval,
+                            standing, "", "perimeter_length_growth", "m", "length", probability,
+                            grade, evidence);
+        }
+    }
+
+    void growth_sentence(const char* subject, double ratio, const Interval& ratio_ci, double before,
+                         double after, const Interval& before_ci, const Interval& after_ci,
+                         const Unit& unit, const std::string& interval, bool standing,
+                         const std::string& more, const char* kind, const char* suffix,
+                         const char* name, double probability, const Grade& grade,
+                         const std::vector<std::string>& evidence) {
+        const bool grew = ratio >= 1;
+        // Shrinking turns the interval round: "by 20 % (15–25 %)".
+        const double share = 100 * std::abs(ratio - 1);
+        const double low = 100 * (grew ? ratio_ci.low - 1 : 1 - ratio_ci.high);
+        const double high = 100 * (grew ? ratio_ci.high - 1 : 1 - ratio_ci.low);
+        const char* verb =
+            standing ? (grew ? "grew" : "shrank") : (grew ? "may have grown" : "may have shrunk");
+        const double h = std::max(half(before_ci), half(after_ci));
+        add(fmt::format("{} {} by {:.{}f} % (95 % interval {}), from {} to {} {}, {}.{}", subject,
+                        verb, share, decimals_for((high - low) / 2, 1), percent_interval(low, high),
+                        number(before, unit, h), number(after, unit, h), unit.name, interval, more),
+            kind,
+            {{fmt::format("{}_growth", name), ratio - 1},
+             {fmt::format("{}_growth_low", name), ratio_ci.low - 1},
+             {fmt::format("{}_growth_high", name), ratio_ci.high - 1},
+             {fmt::format("{}_before_{}", name, suffix), before},
+             {fmt::format("{}_before_{}_low", name, suffix), before_ci.low},
+             {fmt::format("{}_before_{}_high", name, suffix), before_ci.high},
+             {fmt::format("{}_after_{}", name, suffix), after},
+             {fmt::format("{}_after_{}_low", name, suffix), after_ci.low},
+             {fmt::format("{}_after_{}_high", name, suffix), after_ci.high}},
+            probability, grade, evidence);
+    }
+
+    void perimeter_first_seen() {
+        if (perimeter.perimeters.empty()) return;
+        int first = perimeter.perimeters.front().scene;
+        for (const auto& p : perimeter.perimeters) first = std::min(first, p.scene);
+        if (first <= 0 || scene(first) == nullptr || scene(first - 1) == nullptr) return;
+        // The last earlier scene in which a line could have been seen at all.
+        int before = first - 1;
+        while (before >= 0 && scene(before)->usable_fraction > 0 &&
+               scene(before)->usable_fraction < 0.7)
+            --before;
+        Grade grade;
+        std::string statement;
+        std::vector<std::string> evidence{scene(first)->id};
+        if (before >= 0) {
+            statement = fmt::format("The perimeter was first seen on {}; it was not visible on {}.",
+                                    date(first), date(before));
+            evidence.push_back(scene(before)->id);
+            if (before == 0) grade.lower(1, "only one earlier look could have shown it");
+            grade_scenes(grade, {scene(first), scene(before)});
+        } else {
+            statement = fmt::format(
+                "The perimeter was first seen on {}; earlier scenes could not show whether it "
+                "stood.",
+                date(first));
+            grade.lower(0, "no earlier scene is clear enough");
+        }
+        const TracedPerimeter* p = traced(first);
+        if (p->supported_fraction < 0.7)
+            grade.lower(
+                0, fmt::format("only {:.0f} % of its line was seen", 100 * p->supported_fraction));
+        // Each earlier scene without the line makes a mere failure to see it less likely.
+        const double probability = before < 0 ? 0.5 : 1 - std::pow(0.25, before + 1);
+        add(statement, "perimeter_first_seen",
+            {{"looks_before", static_cast<double>(std::max(before + 1, 0))}}, probability, grade,
+            evidence);
+    }
+
+    void no_perimeter_change() {
+        std::vector<const ReportPerimeter*> lines;
+        for (const auto& p : report.perimeters)
+            if (p.origin != "given") lines.push_back(&p);
+        std::stable_sort(lines.begin(), lines.end(),
+                         [](auto* a, auto* b) { return a->datetime < b->datetime; });
+        std::vector<std::vector<const ReportPerimeter*>> runs(1);
+        for (const ReportPerimeter* line : lines) {
+            auto& run = runs.back();
+            const bool changed =
+                !run.empty() &&
+                std::any_of(report.changes.begin(), report.changes.end(),
+                            [&](const ReportChange& c) {
+                                return (c.kind == "perimeter_expansion" ||
+                                        c.kind == "perimeter_contraction") &&
+                                       (open(c) || c.state == "ended") &&
+                                       (!c.first_seen || *c.first_seen > run.back()->datetime) &&
+                                       (!c.last_not_seen || *c.last_not_seen < line->datetime);
+                            });
+            if (changed)
+                runs.push_back({line});
+            else
+                run.push_back(line);
+        }
+        for (const auto& run : runs) {
+            if (run.size() < 2) continue;
+            double sigma = 0, area = 0, supported = 1;
+            std::vector<std::string> evidence;
+            std::vector<const ReportScene*> scenes;
+            for (const ReportPerimeter* p : run) {
+                area += p->area_m2 / static_cast<double>(run.size());
+                sigma = std::max(sigma, (p->area_ci.high - p->area_ci.low) / 3.92);
+                supported = std::min(supported, p->supported_fraction);
+                evidence.push_back(p->scene);
+                for (const ReportScene* s : used)
+                    if (s->id == p->scene) scenes.push_back(s);
+            }
+            const double smallest =
+                std::max(min_change_share * area, 1.96 * std::sqrt(2.0) * sigma);
+            Grade grade;
+            grade.note(plural(static_cast<int>(run.size()), "look", "looks"));
+            if (run.size() == 2) grade.lower(1, "two looks only");
+            if (supported < 0.7)
+                grade.lower(1, fmt::format("in one look only {:.0f} % of the line was seen",
+                                           100 * supported));
+            grade_scenes(grade, scenes);
+            const Unit unit = area_unit(smallest);
+            add(fmt::format("No change of the perimeter was seen between {} and {} ({} looks); a "
+                            "change of {} {} ({:.0f} % of the "
+                            "area) or more would have been seen.",
+                            format_date(run.front()->datetime), format_date(run.back()->datetime),
+                            run.size(), number(smallest, unit, smallest / 5), unit.name,
+                            std::ceil(100 * smallest / area - 1e-9)),
+                "no_change",
+                {{"looks", static_cast<double>(run.size())}, {"smallest_change_m2", smallest}},
+                0.95, grade, evidence);
+        }
+    }
+
+    void perimeter_size() {
+        const ReportPerimeter* last = nullptr;
+        for (const auto& p : report.perimeters)
+            if (p.origin != "given" && (last == nullptr || p.datetime > last->datetime)) last = &p;
+        if (last == nullptr) return;
+        Grade grade;
+        if (last->supported_fraction < 0.7)
+            grade.lower(
+                last->supported_fraction < 0.4 ? 0 : 1,
+                fmt::format("only {:.0f} % of the line was seen", 100 * last->supported_fraction));
+        else
+            grade.note(
+                fmt::format("{:.0f} % of the line was seen", 100 * last->supported_fraction));
+        std::vector<const ReportScene*> scenes;
+        for (const ReportScene* s : used)
+            if (s->id == last->scene) scenes.push_back(s);
+        grade_scenes(grade, scenes);
+        add(fmt::format("On {} the perimeter enclosed {}.", format_date(last->datetime),
+                        with_interval(last->area_m2, last->area_ci, area_unit(last->area_m2))),
+            "perimeter_area",
+            {{"area_m2", last->area_m2},
+             {"area_m2_low", last->area_ci.low},
+             {"area_m2_high", last->area_ci.high}},
+            0.95, grade, {last->scene});
+        add(fmt::format(
+                "On {} the perimeter line was {} long.", format_date(last->datetime),
+                with_interval(last->length_m, last->length_ci, length_unit(last->length_m))),
+            "perimeter_length",
+            {{"length_m", last->length_m},
+             {"length_m_low", last->length_ci.low},
+             {"length_m_high", last->length_ci.high}},
+            0.95, grade, {last->scene});
+    }
+
+    // --- structures
+    // -------------------------------------------------------------------------------------------
+
+    /// "between A and B", or the groups: "12 between A and B, 5 between B and C".
+    std::string dates_of(const std::vector<const ReportChange*>& changes) const {
+        std::map<std::pair<std::optional<Time>, std::optional<Time>>, int> groups;
+        for (const ReportChange* c : changes) ++groups[{c->last_not_seen, c->first_seen}];
+        if (groups.size() == 1)
+            return when(groups.begin()->first.first, groups.begin()->first.second);
+        std::string text;
+        for (const auto& [interval, n] : groups)
+            text += fmt::format("{}{} {}", text.empty() ? "" : ", ", n,
+                                when(interval.first, interval.second));
+        return text;
+    }
+
+    void count_changes(const std::vector<const ReportChange*>& changes, const std::string& kind,
+                       const char* one, const char* many, const std::string& did, bool with_area) {
+        if (changes.empty()) return;
+        std::vector<double> p;
+        std::vector<std::string> evidence;
+        int confirmed = 0;
+        double area = 0;
+        for (const ReportChange* c : changes) {
+            p.push_back(c->confidence);
+            evidence.push_back(c->id);
+            if (c->structure) evidence.push_back(*c->structure);
+            confirmed += c->state == "confirmed";
+            area += c->confidence * c->area_m2;
+        }
+        const CountInterval n = poisson_binomial(p, kCountLevel);
+        if (n.high == 0) return;
+        Grade grade;
+        grade_changes(grade, changes);
+        std::string statement =
+            capitalised(fmt::format("{}{} {}", count_text(n, one, many), did, dates_of(changes)));
+        if (with_area)
+            statement +=
+                fmt::format("; together about {} {}", number(area, area_unit(area), area / 10),
+                            area_unit(area).name);
+        if (confirmed < static_cast<int>(changes.size()))
+            statement += fmt::format(" ({} of {} found are confirmed)", confirmed, changes.size());
+        // Likelihood that there is any such change at all.
+        double none = 1;
+        for (const double each : p) none *= 1 - each;
+        std::map<std::string, double> values{{"count", static_cast<double>(n.count)},
+                                             {"count_low", static_cast<double>(n.low)},
+                                             {"count_high", static_cast<double>(n.high)},
+                                             {"confirmed", static_cast<double>(confirmed)}};
+        if (with_area) values["area_m2"] = area;
+        add(statement + ".", kind, values, 1 - none, grade, evidence);
+    }
+
+    std::vector<const ReportChange*> of_kind(const char* kind) const {
+        std::vector<const ReportChange*> found;
+        for (const auto& c : report.changes)
+            if (c.kind == kind && open(c)) found.push_back(&c);
+        return found;
+    }
+
+    bool on_new_line(const ReportChange& post) const {
+        for (const auto& c : report.changes) {
+            if (c.kind != "perimeter_expansion" || !stands(c) || c.footprint.size() < 3) continue;
+            const LocalFrame frame(post.position);
+            if (distance_to_ring(frame.metres_from_lonlat(c.footprint), {0, 0}) > kOnLineM)
+                continue;
+            // The region's rim is half new line, half old line: it must be away from the line as it
+            // was.
+            const ReportPerimeter* old = nullptr;
+            for (const auto& p : report.perimeters)
+                if (c.last_not_seen && p.datetime <= *c.last_not_seen &&
+                    (old == nullptr || p.datetime > old->datetime))
+                    old = &p;
+            if (old == nullptr || old->geometry.size() < 3 ||
+                distance_to_ring(frame.metres_from_lonlat(old->geometry), {0, 0}) > kOnLineM)
+                return true;
+        }
+        return false;
+    }
+
+    /// How many of a kind stood at the last look that could see them.
+    void standing_count(const char* structure_kind, const char* kind, const char* one,
+                        const char* many) {
+        const ReportScene* last = nullptr;
+        std::vector<double> p;
+        std::vector<std::string> evidence;
+        std::set<std::string> seen_in;
+        for (const auto& s : report.structures)
+            if (s.kind == structure_kind)
+                for (const auto& o : s.observations)
+                    if (o.seen != "not_observable") seen_in.insert(o.scene);
+        for (const ReportScene* s : used)
+            if (seen_in.contains(s->id) && s->datetime) last = s;
+        if (last == nullptr) return;
+        for (const auto& s : report.structures) {
+            if (s.kind != structure_kind ||
+                (s.first_seen &&
+                 *s.first_seen > (last->datetime_end ? *last->datetime_end : *last->datetime)))
+                continue;
+            if (s.first_not_seen &&
+                *s.first_not_seen <= (last->datetime_end ? *last->datetime_end : *last->datetime))
+                continue;
+            p.push_back(s.confidence);
+            evidence.push_back(s.id);
+        }
+        const CountInterval n = poisson_binomial(p, kCountLevel);
+        Grade grade;
+        const auto looks = static_cast<int>(seen_in.size());
+        if (looks < 2)
+            grade.lower(1, "one look only");
+        else
+            grade.note(fmt::format("{} looks", looks));
+        if (n.high - n.low > std::max(4, n.count / 3))
+            grade.lower(1, "the count's interval is wide");
+        grade_scenes(grade, {last});
+        evidence.push_back(last->id);
+        const bool post = std::string_view(structure_kind) == "guard_post";
+        add(fmt::format("On {} {} {}{}.", format_date(*last->datetime), count_text(n, one, many),
+                        n.count == 1 ? "stood" : "stood",
+                        post ? " along the perimeter" : " in the area that was looked at"),
+            kind,
+            {{"count", static_cast<double>(n.count)},
+             {"count_low", static_cast<double>(n.low)},
+             {"count_high", static_cast<double>(n.high)},
+             {"expected", n.expected}},
+            0.95, grade, evidence);
+    }
+
+    void structures() {
+        std::vector<const ReportChange*> new_line, elsewhere;
+        for (const ReportChange* c : of_kind("new_guard_post"))
+            (on_new_line(*c) ? new_line : elsewhere).push_back(c);
+        count_changes(new_line, "new_guard_posts", "new guard post stands on the new line",
+                      "new guard posts stand on the new line", ", built", false);
+        count_changes(elsewhere, "new_guard_posts", "new guard post stands along the perimeter",
+                      "new guard posts stand along the perimeter", ", built", false);
+        count_changes(of_kind("removed_guard_post"), "removed_guard_posts", "guard post",
+                      "guard posts", " disappeared", false);
+        standing_count("guard_post", "guard_posts", "guard post", "guard posts");
+        count_changes(of_kind("new_building"), "new_buildings", "new building", "new buildings",
+                      " appeared", true);
+        count_changes(of_kind("removed_building"), "removed_buildings", "building", "buildings",
+                      " disappeared", true);
+        count_changes(of_kind("modified_building"), "modified_buildings", "building", "buildings",
+                      " changed in footprint or height", false);
+        standing_count("building", "buildings", "building", "buildings");
+        count_changes(of_kind("new_road"), "other_changes", "new road or track",
+                      "new roads or tracks", " appeared", true);
+        count_changes(of_kind("ground_disturbance"), "other_changes", "place", "places",
+                      " with disturbed ground appeared", true);
+        count_changes(of_kind("vegetation_change"), "other_changes", "place", "places",
+                      " with changed vegetation appeared", true);
+        ended();
+    }
+
+    void ended() {
+        for (const auto& [kind, text] :
+             {std::pair{"new_building", "building"}, std::pair{"new_guard_post", "guard post"},
+              std::pair{"perimeter_expansion", "extension of the perimeter"}}) {
+            int n = 0;
+            std::vector<std::string> evidence;
+            double probability = 0;
+            for (const auto& c : report.changes)
+                if (c.kind == kind && c.state == "ended")
+                    ++n, evidence.push_back(c.id),
+                        probability = std::max(probability, c.confidence);
+            if (n == 0) continue;
+            Grade grade;
+            grade.lower(1, "it was seen for a part of the series only");
+            const std::string what = n == 1 ? text
+                                     : std::string(text) == "extension of the perimeter"
+                                         ? "extensions of the perimeter"
+                                         : std::string(text) + "s";
+            add(fmt::format("{} {} appeared during the series and went away again.", n, what),
+                "other_changes", {{"count", static_cast<double>(n)}}, probability, grade, evidence);
+        }
+    }
+
+    void unseen() {
+        bool any_post = false;
+        for (const auto& s : report.structures) any_post = any_post || s.kind == "guard_post";
+        for (const auto& n : report.not_observable) {
+            if (any_post || n.reason.find("guard posts are not observable") == std::string::npos)
+                continue;
+            Grade grade;
+            grade.note("pixel size of the scenes");
+            add(fmt::format("Guard posts could not be counted in {}: {}.",
+                            plural(static_cast<int>(n.scenes.size()), "scene", "scenes"), n.reason),
+                "not_observable", {{"scenes", static_cast<double>(n.scenes.size())}}, 0.95, grade,
+                n.scenes);
+        }
+    }
+};
+
+}  // namespace
+
+std::string likelihood_word(double probability) {
+    if (probability >= 0.95) return "almost certain";
+    if (probability >= 0.80) return "very likely";
+    if (probability >= 0.55) return "likely";
+    if (probability >= 0.45) return "even chance";
+    return "unlikely";
+}
+
+CountInterval poisson_binomial(std::span<const double> probabilities, double level) {
+    std::vector<double> mass{1.0};
+    CountInterval out;
+    for (double p : probabilities) {
+        p = std::isfinite(p) ? std::clamp(p, 0.0, 1.0) : 0.0;
+        out.expected += p;
+        mass.push_back(0);
+        for (std::size_t k = mass.size() - 1; k > 0; --k)
+            mass[k] = mass[k] * (1 - p) + mass[k - 1] * p;
+        mass[0] *= 1 - p;
+    }
+    const double tail = (1 - level) / 2;
+    double below = 0;
+    bool low_found = false, middle_found = false;
+    for (std::size_t k = 0; k < mass.size(); ++k) {
+        below += mass[k];
+        const int n = static_cast<int>(k);
+        if (!low_found && below > tail) out.low = n, low_found = true;
+        if (!middle_found && below >= 0.5) out.count = n, middle_found = true;
+        out.high = n;
+        if (below >= 1 - tail - 1e-12) break;
+    }
+    return out;
+}
+
+std::vector<ReportFinding> write_findings(const Report& report, const PerimeterResult& perimeter,
+                                          double min_change_share) {
+    Writer writer{report, perimeter, min_change_share, {}, {}};
+    for (const auto& scene : report.scenes)
+        if (scene.role != "left_out") writer.used.push_back(&scene);
+    writer.perimeter_growth();
+    writer.perimeter_first_seen();
+    writer.no_perimeter_change();
+    writer.perimeter_size();
+    writer.structures();
+    writer.unseen();
+    return std::move(writer.findings);
+}
+
+}  // namespace fenceline
