@@ -270,7 +270,8 @@ TEST(Track, NoisySeriesWithoutChangeMakeFewChangesAndChangesAreFound) {
         }
     }
     EXPECT_LE(false_confirmed, 1) << "of 200 objects that did not change";
-    // The threshold with its price for an unknown date, 6.8 + ln 9, is passed on both sides by 58 % of such series.
+    // The threshold with its price for an unknown date, 6.8 + ln 9, is passed on both sides by 58 %
+    // of such series.
     EXPECT_GE(found, 50) << "of 100";
     EXPECT_GE(dated, found * 92 / 100);
 }

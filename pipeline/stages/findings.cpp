@@ -438,10 +438,11 @@ struct Writer {
         std::map<std::pair<std::optional<Time>, std::optional<Time>>, int> groups;
         for (const ReportChange* c : changes) ++groups[{c->last_not_seen, c->first_seen}];
         if (groups.size() == 1)
-            return when(groups.begin()->first.first, groups.begin()->first.second);
+            return " " + when(groups.begin()->first.first, groups.begin()->first.second);
         std::string text;
+        // "appeared: 12 between …, 5 between …"
         for (const auto& [interval, n] : groups)
-            text += fmt::format("{}{} {}", text.empty() ? "" : ", ", n,
+            text += fmt::format("{}{} {}", text.empty() ? ": " : ", ", n,
                                 when(interval.first, interval.second));
         return text;
     }
@@ -465,7 +466,7 @@ struct Writer {
         Grade grade;
         grade_changes(grade, changes);
         std::string statement =
-            capitalised(fmt::format("{}{} {}", count_text(n, one, many), did, dates_of(changes)));
+            capitalised(fmt::format("{}{}{}", count_text(n, one, many), did, dates_of(changes)));
         if (with_area)
             statement +=
                 fmt::format("; together about {} {}", number(area, area_unit(area), area / 10),
