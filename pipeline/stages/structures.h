@@ -12,17 +12,26 @@ namespace fenceline {
 
 struct StructureOptions {
     double min_building_m2 = 15, max_building_m2 = 4000;
-    double post_ribbon_m = 15;     ///< posts are looked for within this distance of the line
-    double min_post_px = 3;        ///< smaller posts are not observable
-    double match_m = 6;            ///< same object in two looks
+    double post_ribbon_m = 15;         ///< posts are looked for within this distance of the line
+    double min_post_px = 3;            ///< smaller posts are not observable
+    double match_m = 6;                ///< same object in two looks
+    double post_min_log_odds = 0;      ///< a look finds a post from here on
+    double building_min_log_odds = 0;  ///< a look finds a building from here on
 };
 template <class Visitor>
 void describe(StructureOptions& o, Visitor&& v) {
     v("structures.min_building_m2", o.min_building_m2, Range{1, 1e6}, "m²", "smallest building");
     v("structures.max_building_m2", o.max_building_m2, Range{1, 1e7}, "m²", "largest building");
-    v("structures.post_ribbon_m", o.post_ribbon_m, Range{1, 200}, "m", "guard posts are looked for within this distance of the line");
-    v("structures.min_post_px", o.min_post_px, Range{1, 50}, "px", "posts with fewer pixels across cannot be seen and are not counted");
-    v("structures.match_m", o.match_m, Range{0.1, 100}, "m", "farthest two looks may place one object apart");
+    v("structures.post_ribbon_m", o.post_ribbon_m, Range{1, 200}, "m",
+      "guard posts are looked for within this distance of the line");
+    v("structures.min_post_px", o.min_post_px, Range{1, 50}, "px",
+      "posts with fewer pixels across cannot be seen and are not counted");
+    v("structures.match_m", o.match_m, Range{0.1, 100}, "m",
+      "farthest two looks may place one object apart");
+    v("structures.post_min_log_odds", o.post_min_log_odds, Range{-12, 12}, "",
+      "log-odds from which a single look finds a guard post");
+    v("structures.building_min_log_odds", o.building_min_log_odds, Range{-12, 12}, "",
+      "log-odds from which a single look finds a building");
 }
 
 enum class StructureKind { building, guard_post };
@@ -49,16 +58,21 @@ struct Look {
 /// Can guard posts be seen at all at this scene's true resolution?
 bool posts_observable(const Scene& scene, const StructureOptions& options);
 
-std::vector<Detection> detect_buildings(const Scene& scene, const Ring& area_px, const StructureOptions& options);
-/// Posts along the lines (rings on the grid) of this or other dates.
-std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> lines_px, const StructureOptions& options);
-
-/// Merges the detections of a series (one list per scene) into objects: assignment within match_m (posts) or by
-/// overlap (buildings). The result's log_odds is the best single look's. Deterministic.
-std::vector<Detection> merge_detections(std::span<const std::vector<Detection>> per_scene, double gsd_m,
+std::vector<Detection> detect_buildings(const Scene& scene, const Ring& area_px,
                                         const StructureOptions& options);
+/// Posts along the lines (rings on the grid) of this or other dates.
+std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> lines_px,
+                                    const StructureOptions& options);
 
-/// Looks at every object in this scene ("forced" measurement), present or not. Same order as objects.
-std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects, const StructureOptions& options);
+/// Merges the detections of a series (one list per scene) into objects: assignment within match_m
+/// (posts) or by overlap (buildings). The result's log_odds is the best single look's.
+/// Deterministic.
+std::vector<Detection> merge_detections(std::span<const std::vector<Detection>> per_scene,
+                                        double gsd_m, const StructureOptions& options);
+
+/// Looks at every object in this scene ("forced" measurement), present or not. Same order as
+/// objects.
+std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects,
+                          const StructureOptions& options);
 
 }  // namespace fenceline

@@ -1,0 +1,290 @@
+#include "stages/structures.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <tuple>
+
+#include "core/parallel.h"
+#include "stages/structures_view.h"
+
+namespace fenceline {
+namespace {
+
+/// Assignment of rows to columns with the least total cost (Kuhn 1955; Jonker & Volgenant's
+/// shortest augmenting paths, 1987). cost is rows × columns with rows <= columns, finite. Returns
+/// each row's column.
+std::vector<std::size_t> assign(const std::vector<std::vector<double>>& cost) {
+    const std::size_t rows = cost.size(), columns = rows == 0 ? 0 : cost[0].size();
+    std::vector<double> u(rows + 1, 0.0), v(columns + 1, 0.0);
+    std::vector<std::size_t> row_of(columns + 1, 0), way(columns + 1, 0);
+    for (std::size_t row = 1; row <= rows; ++row) {
+        row_of[0] = row;
+        std::size_t column = 0;
+        std::vector<double> least(columns + 1, std::numeric_limits<double>::infinity());
+        std::vector<char> used(columns + 1, 0);
+        do {
+            used[column] = 1;
+            const std::size_t from = row_of[column];
+            double delta = std::numeric_limits<double>::infinity();
+            std::size_t next = 0;
+            for (std::size_t j = 1; j <= columns; ++j) {
+                if (used[j] != 0) continue;
+                const double reduced = cost[from - 1][j - 1] - u[from] - v[j];
+                if (reduced < least[j]) {
+                    least[j] = reduced;
+                    way[j] = column;
+                }
+                if (least[j] < delta) {
+                    delta = least[j];
+                    next = j;
+                }
+            }
+            for (std::size_t j = 0; j <= columns; ++j) {
+                if (used[j] != 0) {
+                    u[row_of[j]] += delta;
+                    v[j] -= delta;
+                } else {
+                    least[j] -= delta;
+                }
+            }
+            column = next;
+        } while (row_of[column] != 0);
+        do {
+            const std::size_t before = way[column];
+            row_of[column] = row_of[before];
+            column = before;
+        } while (column != 0);
+    }
+    std::vector<std::size_t> result(rows, columns);
+    for (std::size_t j = 1; j <= columns; ++j)
+        if (row_of[j] != 0) result[row_of[j] - 1] = j - 1;
+    return result;
+}
+
+double probability(double log_odds) { return 1 / (1 + std::exp(-log_odds)); }
+
+/// An object on the way: the looks that were found to be the same thing.
+struct Cluster {
+    Detection best;
+    double weight = 0;
+    Point sum;  ///< of weight · centre
+    double height_weight = 0, height_sum = 0, area_sum = 0;
+    Point centre() const { return (1 / weight) * sum; }
+    void add(const Detection& d) {
+        const double w = probability(d.log_odds);
+        if (weight == 0 || d.log_odds > best.log_odds) best = d;
+        weight += w;
+        sum = sum + w * d.centre_px;
+        area_sum += w * d.area_m2;
+        if (d.height_m && d.height_ci) {
+            const double sigma = std::max(0.05, (d.height_ci->high - d.height_ci->low) / 3.92);
+            height_weight += 1 / (sigma * sigma);
+            height_sum += *d.height_m / (sigma * sigma);
+        }
+    }
+};
+
+auto place_key(const Detection& d) {
+    return std::tuple(d.centre_px.y, d.centre_px.x, -d.log_odds, d.area_m2);
+}
+
+std::vector<Detection> merge_kind(std::span<const std::vector<Detection>> per_scene,
+                                  StructureKind kind, double gsd_m,
+                                  const StructureOptions& options) {
+    // The order in which scenes join must not come from the order of the list: strongest scene
+    // first, by content.
+    std::vector<std::vector<Detection>> scenes;
+    for (const auto& all : per_scene) {
+        std::vector<Detection> some;
+        for (const Detection& d : all)
+            if (d.kind == kind && std::isfinite(d.centre_px.x) && std::isfinite(d.centre_px.y))
+                some.push_back(d);
+        std::sort(some.begin(), some.end(), [](const Detection& a, const Detection& b) {
+            return place_key(a) < place_key(b);
+        });
+        if (!some.empty()) scenes.push_back(std::move(some));
+    }
+    const auto strength = [](const std::vector<Detection>& scene) {
+        double sum = 0;
+        for (const Detection& d : scene) sum += probability(d.log_odds);
+        return sum;
+    };
+    std::sort(scenes.begin(), scenes.end(), [&](const auto& a, const auto& b) {
+        const double sa = strength(a), sb = strength(b);
+        if (sa != sb) return sa > sb;
+        return std::lexicographical_compare(
+            a.begin(), a.end(), b.begin(), b.end(),
+            [](const Detection& p, const Detection& q) { return place_key(p) < place_key(q); });
+    });
+
+    std::vector<Cluster> clusters;
+    for (const auto& scene : scenes) {
+        const std::size_t known = clusters.size();
+        std::vector<std::size_t> partner(scene.size(), known);  // known: a new object
+        if (kind == StructureKind::guard_post && known > 0) {
+            // Each detection may also stay alone, at a cost that makes two long matches better than
+            // a short one and two left over: a shift shared by neighbours is more likely than one
+            // gone and one new.
+            const double gate = options.match_m / gsd_m;
+            std::vector<std::vector<double>> cost(scene.size(),
+                                                  std::vector<double>(known + scene.size(), 1e6));
+            for (std::size_t i = 0; i < scene.size(); ++i) {
+                for (std::size_t j = 0; j < known; ++j)
+                    if (const double d = distance(scene[i].centre_px, clusters[j].centre());
+                        d <= gate)
+                        cost[i][j] = d;
+                cost[i][known + i] = 1.5 * gate;
+            }
+            const auto columns = assign(cost);
+            for (std::size_t i = 0; i < scene.size(); ++i) partner[i] = std::min(columns[i], known);
+        } else {
+            std::vector<std::tuple<double, std::size_t, std::size_t>> pairs;
+            for (std::size_t i = 0; i < scene.size(); ++i)
+                for (std::size_t j = 0; j < known; ++j) {
+                    const Detection &a = scene[i], &b = clusters[j].best;
+                    if (a.footprint_px.size() < 3 || b.footprint_px.size() < 3) continue;
+                    if (distance(a.centre_px, b.centre_px) >
+                        distance(a.centre_px, a.footprint_px[0]) +
+                            distance(b.centre_px, b.footprint_px[0]))
+                        continue;
+                    // b laid over a within the registration's tolerance before they are compared
+                    const Point apart = b.centre_px - a.centre_px;
+                    const double slack =
+                        std::min(1.0, 0.25 * options.match_m / gsd_m / std::max(1e-9, norm(apart)));
+                    Ring moved = a.footprint_px;
+                    for (Point& p : moved) p = p + slack * apart;
+                    const double shared = convex_overlap(moved, b.footprint_px);
+                    const double area_a = std::abs(signed_area(a.footprint_px)),
+                                 area_b = std::abs(signed_area(b.footprint_px));
+                    const double iou = shared / std::max(1e-9, area_a + area_b - shared);
+                    if (iou > 0.3 || shared > 0.6 * std::min(area_a, area_b))
+                        pairs.emplace_back(-iou, i, j);
+                }
+            std::sort(pairs.begin(), pairs.end());
+            std::vector<char> taken(known, 0);
+            for (const auto& [iou, i, j] : pairs) {
+                if (partner[i] != known || taken[j] != 0) continue;
+                partner[i] = j;
+                taken[j] = 1;
+            }
+        }
+        for (std::size_t i = 0; i < scene.size(); ++i) {
+            if (partner[i] == known) {
+                clusters.emplace_back();
+                clusters.back().add(scene[i]);
+            } else {
+                clusters[partner[i]].add(scene[i]);
+            }
+        }
+    }
+
+    std::vector<Detection> objects;
+    for (const Cluster& c : clusters) {
+        Detection d = c.best;
+        const Point centre = c.centre(), moved = centre - d.centre_px;
+        if (kind == StructureKind::guard_post) {
+            d.centre_px = centre;
+            d.area_m2 = c.area_sum / c.weight;
+            for (Point& p : d.footprint_px) p = p + moved;
+        }
+        if (c.height_weight > 0) {
+            const double sigma = 1 / std::sqrt(c.height_weight);
+            d.height_m = c.height_sum / c.height_weight;
+            d.height_ci =
+                Interval{std::max(0.0, *d.height_m - 1.96 * sigma), *d.height_m + 1.96 * sigma};
+        }
+        objects.push_back(std::move(d));
+    }
+    // What looks disagreed on too much to be matched is still one thing: the stronger of two that
+    // overlap stays.
+    std::sort(objects.begin(), objects.end(), [](const Detection& a, const Detection& b) {
+        return std::tuple_cat(std::tuple(-a.log_odds), place_key(a)) <
+               std::tuple_cat(std::tuple(-b.log_odds), place_key(b));
+    });
+    std::vector<Detection> kept;
+    for (Detection& d : objects) {
+        const bool same = std::any_of(kept.begin(), kept.end(), [&](const Detection& k) {
+            const double apart = distance(k.centre_px, d.centre_px);
+            if (kind == StructureKind::guard_post) return apart < 0.5 * options.match_m / gsd_m;
+            if (d.footprint_px.size() < 3 || k.footprint_px.size() < 3) return apart == 0;
+            if (apart >
+                distance(k.centre_px, k.footprint_px[0]) + distance(d.centre_px, d.footprint_px[0]))
+                return false;
+            return convex_overlap(k.footprint_px, d.footprint_px) >
+                   0.4 * std::min(std::abs(signed_area(k.footprint_px)),
+                                  std::abs(signed_area(d.footprint_px)));
+        });
+        if (!same) kept.push_back(std::move(d));
+    }
+    std::sort(kept.begin(), kept.end(),
+              [](const Detection& a, const Detection& b) { return place_key(a) < place_key(b); });
+    return kept;
+}
+
+/// Log-likelihood ratio of a forced measurement: ln p(score | there) − ln p(score | not there),
+/// fitted to the scores at true places before and after they were built (simulated tune series),
+/// straight between limits that keep one look from deciding alone.
+double post_llr(double score) { return std::clamp(0.8 * (score + 1.5), -2.5, 4.0); }
+double building_llr(double score) { return std::clamp(0.8 * (score + 0.5), -2.5, 4.0); }
+
+}  // namespace
+
+std::vector<Detection> merge_detections(std::span<const std::vector<Detection>> per_scene,
+                                        double gsd_m, const StructureOptions& options) {
+    std::vector<Detection> all = merge_kind(per_scene, StructureKind::building, gsd_m, options);
+    std::vector<Detection> posts = merge_kind(per_scene, StructureKind::guard_post, gsd_m, options);
+    all.insert(all.end(), posts.begin(), posts.end());
+    return all;
+}
+
+std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects,
+                          const StructureOptions& options) {
+    std::vector<Look> looks(objects.size());
+    if (scene.raster.bands.empty() || objects.empty() || scene.raster.bands.front().empty())
+        return looks;
+    const StructureView view = structure_view(scene);
+    const bool posts_visible = posts_observable(scene, options);
+    const double metre = 1 / view.gsd_m;
+    parallel_items(static_cast<int>(objects.size()), [&](int i) {
+        const Detection& object = objects[static_cast<std::size_t>(i)];
+        Look& look = looks[static_cast<std::size_t>(i)];
+        if (!std::isfinite(object.centre_px.x) || !std::isfinite(object.centre_px.y)) return;
+        if (object.kind == StructureKind::guard_post) {
+            if (!posts_visible || unseen_share(scene, object.centre_px, 6 * metre) > 0.2) return;
+            const PostMeasure m =
+                best_post_near(view, object.centre_px, std::max(2.0, 1.0 * metre));
+            look.log_likelihood_ratio = post_llr(m.log_odds);
+            if (m.log_odds > 0 && view.sun) look.height_m = m.height_m;
+        } else {
+            const OrientedRectangle r = rectangle_of(object.footprint_px);
+            const double across = 2 * std::min(r.half_a, r.half_b) * view.gsd_m;
+            if (across / view.effective_gsd_m < 2.5) return;
+            if (unseen_share(scene, r.centre, std::max(r.half_a, r.half_b) + 2 * metre) > 0.2)
+                return;
+            double best = -1e300;
+            for (int dy = -2; dy <= 2; ++dy)
+                for (int dx = -2; dx <= 2; ++dx) {
+                    OrientedRectangle moved = r;
+                    moved.centre =
+                        moved.centre + Point{static_cast<double>(dx), static_cast<double>(dy)};
+                    const BuildingMeasure m = measure_building(view, moved);
+                    const double score = building_log_odds(m, moved, view.gsd_m);
+                    if (score <= best) continue;
+                    best = score;
+                    look.height_m.reset();
+                    std::optional<Interval> unused;
+                    if (m.shadow_ends && m.shadow_depth > 0.3 && m.shadow_cover > 0.6)
+                        height_from_shadow(view, m.shadow_length_px, m.shadow_sigma_px,
+                                           look.height_m, unused);
+                }
+            look.log_likelihood_ratio = building_llr(best);
+        }
+        look.seen = look.log_likelihood_ratio > 0 ? Seen::present : Seen::absent;
+        if (look.seen == Seen::absent) look.height_m.reset();
+    });
+    return looks;
+}
+
+}  // namespace fenceline

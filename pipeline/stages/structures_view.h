@@ -1,0 +1,103 @@
+#pragma once
+
+// The structures stage's own business, shared by its sources; not for other stages.
+
+#include <array>
+#include <vector>
+
+#include "core/scene.h"
+#include "stages/structures.h"
+
+namespace fenceline {
+
+/// A scene as structures are looked for in it.
+struct StructureView {
+    const Scene* scene = nullptr;
+    Plane luminance;
+    double gsd_m = 1;
+    double effective_gsd_m =
+        1;  ///< true resolution: never finer than the pixels, coarser when they are blurred
+    double level = 0, scale = 1;  ///< median and 1.4826·MAD of the visible pixels' luminance
+    bool sun = false;  ///< the three below are known and the sun is high enough to be of use
+    Point shadow_px;   ///< unit vector on the grid, away from the sun
+    double shadow_px_per_m =
+        0;  ///< length of the shadow of a thing one metre high, with the view's lean taken out
+    double tan_elevation = 0;
+};
+StructureView structure_view(const Scene& scene);
+
+/// Bilinear value at a position; positions outside take the border's value. The plane may not be
+/// empty.
+float sample(const Plane& plane, Point px);
+/// Share of pixels that cannot be looked at (hidden, snow, outside) within a square of half side
+/// radius_px, 0–1.
+double unseen_share(const Scene& scene, Point px, double radius_px);
+
+/// log(p / (1 − p)) of a linear model, clipped to ±12.
+double clip_log_odds(double value);
+
+/// The morphological building index (Huang & Zhang 2011) of a plane: white top-hats by lines of 8
+/// directions between 2.5 and 40 m. Of its differential profile only the ends are left, since the
+/// openings by one line's nested lengths are ordered: the mean over all scales is opening(shortest)
+/// − opening(longest). `plain` is the mean over the directions, as published; `compact` their
+/// least: what is long in any direction, like a road, is gone. Bright structures with sign +1, dark
+/// ones with −1. Unseen pixels give 0. Tiles do not change the result.
+struct BuildingIndex {
+    Plane plain, compact;
+};
+BuildingIndex building_index(const Plane& plane, const Mask& masks, double gsd_m, float sign,
+                             int tile = 448);
+/// Brightest of the visible bands, what the index is taken of.
+Plane brightness(const Raster& raster);
+
+/// An oriented rectangle: the first half length lies along angle_rad (clockwise from +x, y down).
+struct OrientedRectangle {
+    Point centre;
+    double half_a = 1, half_b = 1, angle_rad = 0;
+};
+Ring ring_of(const OrientedRectangle& rectangle);
+/// The smallest rectangle around a footprint of this stage (exact when it has four corners).
+OrientedRectangle rectangle_of(const Ring& footprint);
+/// Area shared by two convex rings.
+double convex_overlap(const Ring& a, const Ring& b);
+
+/// What a scene shows at a footprint. Contrasts are in units of the view's scale.
+struct BuildingMeasure {
+    double contrast = 0;  ///< roof against the ground around it, shadow side left out; signed
+    double edge = 0;      ///< step across the border in the contrast's direction, mean of the sides
+    double weakest_edge = 0;    ///< the second weakest side's
+    double roughness = 0;       ///< spread inside
+    double ring_roughness = 0;  ///< spread of the ground around
+    double green = 0;           ///< excess green inside less the scene's (0 without colour)
+    double shadow_depth =
+        0;  ///< ground less shadow, on the side away from the sun; 0 when the sun is not known
+    double shadow_cover = 0;  ///< share of rays that are dark up to the shadow's end
+    double shadow_length_px = 0, shadow_sigma_px = 0;
+    bool shadow_ends = false;  ///< the end was found, so a height follows
+};
+BuildingMeasure measure_building(const StructureView& view, const OrientedRectangle& rectangle);
+/// Log-odds that a rectangle of this kind is a building, from its measure alone.
+double building_log_odds(const BuildingMeasure& measure, const OrientedRectangle& rectangle,
+                         double gsd_m);
+/// Height and its 95 % interval from the shadow's length; empty when there is no shadow.
+void height_from_shadow(const StructureView& view, double length_px, double sigma_px,
+                        std::optional<double>& height_m, std::optional<Interval>& height_ci);
+
+/// What a scene shows at a place where a guard post may stand.
+struct PostMeasure {
+    Point centre_px;
+    double side_m = 0, height_m = 0;
+    double bright = 0, dark = 0;  ///< roof against ground, by polarity, in local noise
+    double shadow = 0;            ///< mean depth of the shadow against both sides of it
+    double shadow_weakest = 0;    ///< its weakest third
+    double beyond = 0;            ///< darkness past its end: a post's shadow stops
+    double before = 0;            ///< darkness on the sun's side: a dark line goes on
+    double step = 0;              ///< roof against its own shadow
+    double roughness = 0;         ///< of the ground around, in units of the view's scale
+    double log_odds = -12;
+};
+PostMeasure measure_post(const StructureView& view, Point px);
+/// The best of the places within radius_px.
+PostMeasure best_post_near(const StructureView& view, Point px, double radius_px);
+
+}  // namespace fenceline
