@@ -1,0 +1,832 @@
+#include "evaluate/evaluate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <set>
+
+#include "core/local_frame.h"
+
+namespace fenceline {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+/// Kuhn–Munkres (Jonker's shortest augmenting path form): column of each row at least total cost.
+/// rows <= columns.
+std::vector<int> least_cost_columns(const std::vector<std::vector<double>>& cost) {
+    const std::size_t rows = cost.size(), columns = rows == 0 ? 0 : cost[0].size();
+    std::vector<double> u(rows + 1, 0), v(columns + 1, 0);
+    std::vector<std::size_t> row_of(columns + 1, 0), way(columns + 1, 0);
+    for (std::size_t i = 1; i <= rows; ++i) {
+        row_of[0] = i;
+        std::size_t j0 = 0;
+        std::vector<double> least(columns + 1, std::numeric_limits<double>::infinity());
+        std::vector<char> used(columns + 1, 0);
+        do {
+            used[j0] = 1;
+            const std::size_t i0 = row_of[j0];
+            double delta = std::numeric_limits<double>::infinity();
+            std::size_t j1 = 0;
+            for (std::size_t j = 1; j <= columns; ++j) {
+                if (used[j]) continue;
+                const double reduced = cost[i0 - 1][j - 1] - u[i0] - v[j];
+                if (reduced < least[j]) least[j] = reduced, way[j] = j0;
+                if (least[j] < delta) delta = least[j], j1 = j;
+            }
+            for (std::size_t j = 0; j <= columns; ++j) {
+                if (used[j])
+                    u[row_of[j]] += delta, v[j] -= delta;
+                else
+                    least[j] -= delta;
+            }
+            j0 = j1;
+        } while (row_of[j0] != 0);
+        do {
+            const std::size_t j1 = way[j0];
+            row_of[j0] = row_of[j1];
+            j0 = j1;
+        } while (j0 != 0);
+    }
+    std::vector<int> column(rows, -1);
+    for (std::size_t j = 1; j <= columns; ++j)
+        if (row_of[j] != 0) column[row_of[j] - 1] = static_cast<int>(j) - 1;
+    return column;
+}
+
+double percentile(std::vector<double> values, double share) {
+    if (values.empty()) return kNaN;
+    std::sort(values.begin(), values.end());
+    const double at = share * static_cast<double>(values.size() - 1);
+    const auto i = static_cast<std::size_t>(at);
+    const double t = at - static_cast<double>(i);
+    return i + 1 < values.size() ? values[i] * (1 - t) + values[i + 1] * t : values[i];
+}
+
+double pooled_value(Figure::Pooling pooling, double numerator, double denominator,
+                    const std::vector<double>& samples) {
+    switch (pooling) {
+        case Figure::Pooling::share:
+            return denominator > 0 ? numerator / denominator : kNaN;
+        case Figure::Pooling::median:
+            return percentile(samples, 0.5);
+        case Figure::Pooling::percentile_90:
+            return percentile(samples, 0.9);
+    }
+    return kNaN;
+}
+
+bool confirmed(const ReportChange& c) { return c.state == "confirmed"; }
+/// Claimed at all: what a reader would take for a change.
+bool claimed(const ReportChange& c) { return c.state == "confirmed" || c.state == "provisional"; }
+/// What the truth says happened: one that ended did happen.
+bool happened(const ReportChange& c) {
+    return c.state == "confirmed" || c.state == "ended" || c.state == "provisional";
+}
+
+struct Counts {
+    double matched = 0, reported = 0, expected = 0;
+};
+
+/// An object or change as the matcher sees it, in metres of the local frame.
+struct Placed {
+    Point centre;
+    Ring ring;  ///< empty for posts
+    double radius = 0;
+};
+
+struct Scorer {
+    const Report& report;
+    const Report& truth;
+    const EvaluateOptions& options;
+    LocalFrame frame;
+    Point shift_m;  ///< truth into the report's frame
+    SeriesScore score;
+
+    // --- figures
+    // ----------------------------------------------------------------------------------------------
+
+    void share(std::string name, std::string definition, double numerator, double denominator,
+               std::string unit = "") {
+        Figure figure;
+        figure.name = std::move(name);
+        figure.definition = std::move(definition);
+        figure.unit = std::move(unit);
+        figure.numerator = numerator;
+        figure.denominator = denominator;
+        score.figures.push_back(std::move(figure));
+    }
+    void samples(std::string name, std::string definition, std::string unit,
+                 Figure::Pooling pooling, std::vector<double> values) {
+        Figure figure;
+        figure.name = std::move(name);
+        figure.definition = std::move(definition);
+        figure.unit = std::move(unit);
+        figure.pooling = pooling;
+        figure.samples = std::move(values);
+        score.figures.push_back(std::move(figure));
+    }
+    void detection(const std::string& name, const std::string& what, const Counts& n) {
+        share(name + "_precision", fmt::format("share of reported {} that are true", what),
+              n.matched, n.reported);
+        share(name + "_recall", fmt::format("share of true {} that are reported", what), n.matched,
+              n.expected);
+        share(name + "_f1", fmt::format("2·matched / (reported + true), {}", what), 2 * n.matched,
+              n.reported + n.expected);
+    }
+
+    // --- scenes and places
+    // ------------------------------------------------------------------------------------
+
+    /// The report's id of the truth's scene; empty when the report left it out or does not have it.
+    std::string report_scene_of(const ReportScene& scene, bool& left_out) const {
+        left_out = false;
+        const ReportScene* found = nullptr;
+        for (const auto& s : report.scenes)
+            if (s.id == scene.id) found = &s;
+        if (found == nullptr && scene.datetime)
+            for (const auto& s : report.scenes)
+                if (s.datetime && std::abs(s.datetime->seconds() - scene.datetime->seconds()) < 1)
+                    found = &s;
+        if (found == nullptr) return {};
+        left_out = found->role == "left_out";
+        return left_out ? std::string{} : found->id;
+    }
+
+    Ring in_metres(const Ring& lonlat, bool of_truth) const {
+        Ring out = frame.metres_from_lonlat(lonlat);
+        if (of_truth)
+            for (Point& p : out) p = p + shift_m;
+        return out;
+    }
+    Point in_metres(Point lonlat, bool of_truth) const {
+        return frame.metres_from_lonlat(lonlat) + (of_truth ? shift_m : Point{});
+    }
+    Placed placed(Point position, const Ring& ring, bool of_truth) const {
+        Placed p{in_metres(position, of_truth), in_metres(ring, of_truth), 0};
+        if (p.ring.size() >= 3) p.centre = centroid(p.ring);
+        for (const Point corner : p.ring) p.radius = std::max(p.radius, distance(corner, p.centre));
+        return p;
+    }
+    /// 0–1, 0: no match.
+    double post_gain(const Placed& a, const Placed& b) const {
+        const double d = distance(a.centre, b.centre);
+        return d <= options.post_match_m ? 1 - 0.999 * d / options.post_match_m : 0;
+    }
+    double polygon_gain(const Placed& a, const Placed& b, double least_iou) const {
+        if (a.ring.size() < 3 || b.ring.size() < 3 ||
+            distance(a.centre, b.centre) > a.radius + b.radius)
+            return 0;
+        const double smaller =
+            std::min(std::abs(signed_area(a.ring)), std::abs(signed_area(b.ring)));
+        const double iou = polygon_iou(a.ring, b.ring, std::max(0.05, std::sqrt(smaller) / 60));
+        return iou >= least_iou ? iou : 0;
+    }
+
+    // --- perimeter
+    // --------------------------------------------------------------------------------------------
+
+    struct PerimeterPair {
+        const ReportPerimeter *reported, *actual;
+    };
+
+    void perimeters() {
+        std::vector<PerimeterPair> pairs;
+        double expected = 0, complete2 = 0, complete5 = 0, true_length = 0, correct2 = 0,
+               correct5 = 0, reported_length = 0;
+        std::vector<double> area_error, length_error;
+        double area_covered = 0, length_covered = 0;
+        for (const auto& scene : truth.scenes) {
+            bool left_out = false;
+            const std::string id = report_scene_of(scene, left_out);
+            const ReportPerimeter* actual = nullptr;
+            for (const auto& p : truth.perimeters)
+                if (p.scene == scene.id) actual = &p;
+            const ReportPerimeter* reported = nullptr;
+            for (const auto& p : report.perimeters)
+                if (!id.empty() && p.scene == id) reported = &p;
+            if (left_out) continue;
+            const double step = 1;
+            const Ring actual_ring = actual != nullptr ? in_metres(actual->geometry, true) : Ring{};
+            const Ring reported_ring =
+                reported != nullptr ? in_metres(reported->geometry, false) : Ring{};
+            const auto near = [&](const Ring& from, const Ring& to, double tolerance) {
+                long n = 0;
+                const Ring fine = resample_ring(from, step);
+                if (to.size() >= 3)
+                    for (const Point p : fine) n += distance_to_ring(to, p) <= tolerance;
+                return fine.empty() ? 0.0
+                                    : ring_length(from) * static_cast<double>(n) /
+                                          static_cast<double>(fine.size());
+            };
+            if (actual_ring.size() >= 3) {
+                ++expected;
+                true_length += ring_length(actual_ring);
+                complete2 += near(actual_ring, reported_ring, 2);
+                complete5 += near(actual_ring, reported_ring, 5);
+            }
+            if (reported_ring.size() >= 3) {
+                reported_length += ring_length(reported_ring);
+                correct2 += near(reported_ring, actual_ring, 2);
+                correct5 += near(reported_ring, actual_ring, 5);
+            }
+            if (actual == nullptr || reported == nullptr || !(actual->area_m2 > 0) ||
+                !(actual->length_m > 0))
+                continue;
+            pairs.push_back({reported, actual});
+            area_error.push_back(100 * std::abs(reported->area_m2 / actual->area_m2 - 1));
+            length_error.push_back(100 * std::abs(reported->length_m / actual->length_m - 1));
+            area_covered += actual->area_m2 >= reported->area_ci.low &&
+                            actual->area_m2 <= reported->area_ci.high;
+            length_covered += actual->length_m >= reported->length_ci.low &&
+                              actual->length_m <= reported->length_ci.high;
+        }
+        const auto n = static_cast<double>(pairs.size());
+        share("perimeter_found",
+              "share of the scenes with a true line for which a line is reported", n, expected);
+        samples("area_error", "|reported / true perimeter area − 1|, median over scenes", "%",
+                Figure::Pooling::median, area_error);
+        samples("area_error_p90", "the same, 90th percentile", "%", Figure::Pooling::percentile_90,
+                area_error);
+        samples("length_error", "|reported / true line length − 1|, median over scenes", "%",
+                Figure::Pooling::median, length_error);
+        samples("length_error_p90", "the same, 90th percentile", "%",
+                Figure::Pooling::percentile_90, length_error);
+        share("area_coverage", "share of 95 % area intervals that contain the true area",
+              area_covered, n);
+        share("length_coverage", "share of 95 % length intervals that contain the true length",
+              length_covered, n);
+        share("line_completeness_2m",
+              "share of the true line's length within 2 m of the reported line", complete2,
+              true_length);
+        share("line_completeness_5m", "the same within 5 m", complete5, true_length);
+        share("line_correctness_2m",
+              "share of the reported line's length within 2 m of the true line", correct2,
+              reported_length);
+        share("line_correctness_5m", "the same within 5 m", correct5, reported_length);
+
+        std::vector<double> growth_error;
+        if (pairs.size() >= 2) {
+            const auto by_time = [](const PerimeterPair& a, const PerimeterPair& b) {
+                return a.actual->datetime < b.actual->datetime;
+            };
+            std::stable_sort(pairs.begin(), pairs.end(), by_time);
+            const auto &first = pairs.front(), &last = pairs.back();
+            if (first.reported->area_m2 > 0)
+                growth_error.push_back(100 *
+                                       std::abs(last.reported->area_m2 / first.reported->area_m2 -
+                                                last.actual->area_m2 / first.actual->area_m2));
+        }
+        samples("growth_error",
+                "|reported − true growth of the area from the first to the last scene with a line|",
+                "percentage points", Figure::Pooling::median, growth_error);
+        double covered = 0, stated = 0;
+        for (const auto& finding : report.findings) {
+            if (finding.kind != "perimeter_area_growth" ||
+                !finding.values.contains("area_growth_low") ||
+                !finding.values.contains("area_growth_high"))
+                continue;
+            // The scenes that the statement rests on, earliest and latest.
+            std::vector<PerimeterPair> of_finding;
+            for (const auto& pair : pairs)
+                if (std::find(finding.evidence.begin(), finding.evidence.end(),
+                              pair.reported->scene) != finding.evidence.end())
+                    of_finding.push_back(pair);
+            if (of_finding.size() < 2) continue;
+            const double growth =
+                of_finding.back().actual->area_m2 / of_finding.front().actual->area_m2 - 1;
+            ++stated;
+            covered += growth >= finding.values.at("area_growth_low") &&
+                       growth <= finding.values.at("area_growth_high");
+        }
+        share("growth_coverage",
+              "share of stated 95 % intervals of area growth that contain the true growth", covered,
+              stated);
+    }
+
+    // --- structures
+    // -------------------------------------------------------------------------------------------
+
+    enum class There { yes, no, unknown };
+    static There standing(const ReportStructure& s, Time t) {
+        if (s.first_seen && t < *s.first_seen) return There::no;
+        if (s.first_not_seen && t >= *s.first_not_seen) return There::no;
+        return There::yes;
+    }
+    /// The truth's own word for this scene goes first.
+    static There truly_standing(const ReportStructure& s, const ReportScene& scene) {
+        for (const auto& o : s.observations)
+            if (o.scene == scene.id)
+                return o.seen == "present"  ? There::yes
+                       : o.seen == "absent" ? There::no
+                                            : There::unknown;
+        return scene.datetime ? standing(s, *scene.datetime) : There::unknown;
+    }
+
+    void structures(const char* kind, const std::string& name, const std::string& what, bool post) {
+        std::vector<const ReportStructure*> actual, reported;
+        for (const auto& s : truth.structures)
+            if (s.kind == kind) actual.push_back(&s);
+        for (const auto& s : report.structures)
+            if (s.kind == kind && s.confidence >= options.claimed_from) reported.push_back(&s);
+        std::vector<Placed> a, b;
+        for (const auto* s : actual)
+            a.push_back(placed(s->position, post ? Ring{} : s->footprint, true));
+        for (const auto* s : reported)
+            b.push_back(placed(s->position, post ? Ring{} : s->footprint, false));
+        std::vector<MatchCandidate> candidates;
+        for (std::size_t i = 0; i < a.size(); ++i)
+            for (std::size_t j = 0; j < b.size(); ++j)
+                if (const double gain = post ? post_gain(a[i], b[j])
+                                             : polygon_gain(a[i], b[j], options.building_iou);
+                    gain > 0)
+                    candidates.push_back({static_cast<int>(i), static_cast<int>(j), gain});
+
+        Counts n;
+        double counted = 0, count_covered = 0;
+        std::vector<double> count_error;
+        std::vector<double> height_error;
+        double height_covered = 0, height_intervals = 0;
+        for (const auto& scene : truth.scenes) {
+            bool left_out = false;
+            const std::string id = report_scene_of(scene, left_out);
+            if (left_out || !scene.datetime) continue;
+            std::vector<char> expected(a.size(), 0), ignored(a.size(), 0), there(b.size(), 0);
+            for (std::size_t i = 0; i < a.size(); ++i) {
+                const There t = truly_standing(*actual[i], scene);
+                expected[i] = t == There::yes;
+                ignored[i] = t == There::unknown;
+            }
+            for (std::size_t j = 0; j < b.size(); ++j)
+                there[j] = !id.empty() && standing(*reported[j], *scene.datetime) == There::yes;
+            std::vector<MatchCandidate> live;
+            for (const auto& c : candidates)
+                if (expected[static_cast<std::size_t>(c.a)] && there[static_cast<std::size_t>(c.b)])
+                    live.push_back(c);
+            const auto matches =
+                assign(static_cast<int>(a.size()), static_cast<int>(b.size()), live);
+            std::set<int> matched;
+            for (const auto& [i, j] : matches) matched.insert(j);
+            double reported_here = 0;
+            for (std::size_t j = 0; j < b.size(); ++j) {
+                if (!there[j]) continue;
+                bool excused = false;
+                if (!matched.contains(static_cast<int>(j)))
+                    for (const auto& c : candidates)
+                        excused = excused || (c.b == static_cast<int>(j) &&
+                                              ignored[static_cast<std::size_t>(c.a)]);
+                reported_here += !excused;
+            }
+            n.matched += static_cast<double>(matches.size());
+            n.reported += reported_here;
+            n.expected += static_cast<double>(std::count(expected.begin(), expected.end(), 1));
+
+            // Counts as stated, on scenes in which every object could be seen.
+            if (!post || std::count(ignored.begin(), ignored.end(), 1) > 0) continue;
+            const auto true_count =
+                static_cast<double>(std::count(expected.begin(), expected.end(), 1));
+            for (const auto& finding : report.findings) {
+                if (finding.kind != "guard_posts" || !finding.values.contains("count_low") ||
+                    !finding.values.contains("count_high"))
+                    continue;
+                if (std::find(finding.evidence.begin(), finding.evidence.end(), id) ==
+                    finding.evidence.end())
+                    continue;
+                ++counted;
+                count_covered += true_count >= finding.values.at("count_low") &&
+                                 true_count <= finding.values.at("count_high");
+                if (finding.values.contains("count"))
+                    count_error.push_back(std::abs(finding.values.at("count") - true_count));
+            }
+        }
+        detection(name, what, n);
+        if (post) {
+            share("post_count_coverage",
+                  "share of stated 90 % intervals of the number of posts that contain the true "
+                  "number",
+                  count_covered, counted);
+            samples("post_count_error", "|stated − true number of posts|", "posts",
+                    Figure::Pooling::median, count_error);
+            return;
+        }
+        for (const auto& [i, j] :
+             assign(static_cast<int>(a.size()), static_cast<int>(b.size()), candidates)) {
+            const auto &true_height = actual[static_cast<std::size_t>(i)]->height_m,
+                       &height = reported[static_cast<std::size_t>(j)]->height_m;
+            if (!true_height || !height) continue;
+            height_error.push_back(std::abs(*height - *true_height));
+            if (const auto& ci = reported[static_cast<std::size_t>(j)]->height_ci) {
+                ++height_intervals;
+                height_covered += *true_height >= ci->low && *true_height <= ci->high;
+            }
+        }
+        samples("height_error", "|reported − true height| of matched buildings", "m",
+                Figure::Pooling::median, height_error);
+        share("height_coverage", "share of 95 % height intervals that contain the true height",
+              height_covered, height_intervals);
+    }
+
+    // --- changes
+    // ----------------------------------------------------------------------------------------------
+
+    struct ChangeMatch {
+        const ReportChange *actual, *reported;
+    };
+    std::vector<ChangeMatch> matched_changes;
+    std::set<const ReportChange*> true_positives;
+
+    double change_gain(const std::string& kind, const Placed& a, const Placed& b) const {
+        if (kind.find("guard_post") != std::string::npos) return post_gain(a, b);
+        const bool region = kind.rfind("perimeter_", 0) == 0;
+        return polygon_gain(a, b, region ? options.region_iou : options.building_iou);
+    }
+
+    Counts match_changes(const std::string& kind, bool (*counts)(const ReportChange&), bool keep) {
+        std::vector<const ReportChange*> actual, reported;
+        for (const auto& c : truth.changes)
+            if (c.kind == kind && happened(c) && could_be_seen(c)) actual.push_back(&c);
+        for (const auto& c : report.changes)
+            if (c.kind == kind && counts(c)) reported.push_back(&c);
+        std::vector<MatchCandidate> candidates;
+        for (std::size_t i = 0; i < actual.size(); ++i)
+            for (std::size_t j = 0; j < reported.size(); ++j)
+                if (const double gain =
+                        change_gain(kind, placed(actual[i]->position, actual[i]->footprint, true),
+                                    placed(reported[j]->position, reported[j]->footprint, false));
+                    gain > 0)
+                    candidates.push_back({static_cast<int>(i), static_cast<int>(j), gain});
+        const auto matches =
+            assign(static_cast<int>(actual.size()), static_cast<int>(reported.size()), candidates);
+        Counts n{static_cast<double>(matches.size()), static_cast<double>(reported.size()),
+                 static_cast<double>(actual.size())};
+        if (keep)
+            for (const auto& [i, j] : matches) {
+                matched_changes.push_back(
+                    {actual[static_cast<std::size_t>(i)], reported[static_cast<std::size_t>(j)]});
+                true_positives.insert(reported[static_cast<std::size_t>(j)]);
+            }
+        return n;
+    }
+
+    /// A change of an object that no look could have shown in both states is not asked for.
+    bool could_be_seen(const ReportChange& c) const {
+        if (!c.structure) return true;
+        for (const auto& s : truth.structures) {
+            if (s.id != *c.structure || s.observations.empty()) continue;
+            bool present = false, absent = false;
+            for (const auto& o : s.observations)
+                present = present || o.seen == "present", absent = absent || o.seen == "absent";
+            return present && absent;
+        }
+        return true;
+    }
+
+    void changes() {
+        for (const auto& [kind, name, what] :
+             {std::tuple{"new_guard_post", "new_posts", "new posts"},
+              {"removed_guard_post", "removed_posts", "removed posts"},
+              {"new_building", "new_buildings", "new buildings"},
+              {"removed_building", "removed_buildings", "removed buildings"},
+              {"perimeter_expansion", "expansions", "expansions of the perimeter"},
+              {"perimeter_contraction", "contractions", "contractions of the perimeter"}}) {
+            detection(name, std::string("confirmed ") + what, match_changes(kind, confirmed, true));
+            const Counts any = match_changes(kind, claimed, false);
+            share(std::string(name) + "_any_precision",
+                  std::string("share of confirmed and provisional ") + what + " that are true",
+                  any.matched, any.reported);
+            share(std::string(name) + "_any_recall",
+                  std::string("share of true ") + what + " reported as confirmed or provisional",
+                  any.matched, any.expected);
+        }
+        new_post_count();
+        dating();
+        false_changes();
+    }
+
+    void new_post_count() {
+        double actual = 0, stated = 0;
+        for (const auto& c : truth.changes)
+            actual += c.kind == "new_guard_post" && happened(c) && could_be_seen(c);
+        for (const auto& c : report.changes) stated += c.kind == "new_guard_post" && claimed(c);
+        std::vector<double> error;
+        if (actual > 0 || stated > 0) error.push_back(std::abs(stated - actual));
+        samples(
+            "new_post_count_error",
+            "|number of new posts reported (confirmed or provisional) − true number| per series",
+            "posts", Figure::Pooling::median, error);
+        share("new_post_count_within_2",
+              "share of series whose number of new posts is within 2 of the truth",
+              error.empty() ? 0 : error[0] <= 2, static_cast<double>(error.size()));
+    }
+
+    void dating() {
+        // Lines and structures apart: they come from different stages.
+        for (const bool line : {true, false}) {
+            double right = 0, tight = 0, n = 0;
+            for (const auto& [actual, reported] : matched_changes) {
+                if ((actual->kind.rfind("perimeter_", 0) == 0) != line || !actual->first_seen)
+                    continue;
+                ++n;
+                if (!reported->first_seen) continue;
+                const Time true_from = actual->last_not_seen.value_or(*actual->first_seen),
+                           true_to = *actual->first_seen;
+                const Time from = reported->last_not_seen.value_or(
+                               Time{std::numeric_limits<std::int64_t>::min()}),
+                           to = *reported->first_seen;
+                // A known instant must lie in the reported interval; of an interval known from the
+                // same looks, all of it.
+                const bool contains = from <= true_from && true_to <= to;
+                right += contains;
+                // Nothing wider than the looks allow: reported equals true.
+                tight += contains && (true_from == true_to || (from == true_from && to == true_to));
+            }
+            const std::string name = line ? "line" : "structure";
+            share(name + "_dating",
+                  "share of matched confirmed changes whose true interval lies inside the reported "
+                  "one",
+                  right, n);
+            share(name + "_dating_tight",
+                  "share of them that are dated as closely as the series allows", tight, n);
+        }
+    }
+
+    void false_changes() {
+        double area_m2 = 0;
+        if (truth.site && truth.site->area_lonlat.size() >= 3)
+            area_m2 = measure_ring(truth.site->area_lonlat).area_m2;
+        else if (report.grid.width > 0)
+            area_m2 =
+                report.grid.gsd_m * report.grid.gsd_m * report.grid.width * report.grid.height;
+        double wrong = 0, wrong_structures = 0;
+        for (const auto& c : report.changes) {
+            if (!confirmed(c) || true_positives.contains(&c)) continue;
+            // What lies on a true change of the same kind is located badly, which other figures
+            // show; it is not invented.
+            const Placed here = placed(c.position, c.footprint, false);
+            bool excused = false;
+            for (const auto& t : truth.changes) {
+                if (t.kind != c.kind || !happened(t)) continue;
+                const Placed there = placed(t.position, t.footprint, true);
+                excused = excused ||
+                          distance(here.centre, there.centre) <= 2 * options.post_match_m ||
+                          polygon_gain(here, there, 1e-9) > 0;
+            }
+            if (excused) continue;
+            ++wrong;
+            wrong_structures += c.kind.find("building") != std::string::npos ||
+                                c.kind.find("guard_post") != std::string::npos;
+        }
+        share(
+            "false_changes_per_km2",
+            "confirmed changes where nothing of the kind happened, per km² of the area and series",
+            wrong, area_m2 * 1e-6, "1/km²");
+        share("false_structures_per_km2", "the same, buildings and posts only", wrong_structures,
+              area_m2 * 1e-6, "1/km²");
+    }
+};
+
+LocalFrame frame_of(const Report& report, const Report& truth) {
+    for (const Report* r : {&truth, &report}) {
+        if (r->site && r->site->area_lonlat.size() >= 3)
+            return LocalFrame(centroid(r->site->area_lonlat));
+        for (const auto& p : r->perimeters)
+            if (p.geometry.size() >= 3) return LocalFrame(centroid(p.geometry));
+        for (const auto& s : r->structures) return LocalFrame(s.position);
+        for (const auto& c : r->changes) return LocalFrame(c.position);
+    }
+    return LocalFrame({0, 0});
+}
+
+/// Deterministic and the same everywhere, unlike the standard distributions (Steele et al. 2014,
+/// SplitMix64).
+struct SplitMix {
+    std::uint64_t state;
+    std::uint64_t next() {
+        std::uint64_t z = (state += 0x9E3779B97F4A7C15ULL);
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
+        return z ^ (z >> 31);
+    }
+    std::size_t below(std::size_t n) { return static_cast<std::size_t>(next() % n); }
+};
+
+std::string shown(double value) {
+    if (std::isnan(value)) return "–";
+    return std::abs(value) >= 100  ? fmt::format("{:.0f}", value)
+           : std::abs(value) >= 10 ? fmt::format("{:.1f}", value)
+                                   : fmt::format("{:.3f}", value);
+}
+
+}  // namespace
+
+double Figure::value() const { return pooled_value(pooling, numerator, denominator, samples); }
+double Figure::cases() const {
+    return pooling == Pooling::share ? denominator : static_cast<double>(samples.size());
+}
+
+const Figure* SeriesScore::find(const std::string& name) const {
+    for (const auto& figure : figures)
+        if (figure.name == name) return &figure;
+    return nullptr;
+}
+
+std::vector<std::pair<int, int>> assign(int count_a, int count_b,
+                                        std::span<const MatchCandidate> candidates) {
+    // Connected groups by union of indices: a are 0…, b follow.
+    std::vector<int> parent(static_cast<std::size_t>(count_a + count_b));
+    std::iota(parent.begin(), parent.end(), 0);
+    const auto root = [&](int i) {
+        while (parent[static_cast<std::size_t>(i)] != i)
+            i = parent[static_cast<std::size_t>(i)] =
+                parent[static_cast<std::size_t>(parent[static_cast<std::size_t>(i)])];
+        return i;
+    };
+    std::vector<MatchCandidate> usable;
+    for (const auto& c : candidates)
+        if (c.gain > 0 && c.a >= 0 && c.a < count_a && c.b >= 0 && c.b < count_b)
+            usable.push_back(c);
+    for (const auto& c : usable) parent[static_cast<std::size_t>(root(c.a))] = root(count_a + c.b);
+    std::map<int, std::vector<MatchCandidate>> groups;
+    for (const auto& c : usable) groups[root(c.a)].push_back(c);
+
+    std::vector<std::pair<int, int>> matches;
+    for (const auto& [key, group] : groups) {
+        std::vector<int> a, b;
+        for (const auto& c : group) a.push_back(c.a), b.push_back(c.b);
+        for (auto* ids : {&a, &b}) {
+            std::sort(ids->begin(), ids->end());
+            ids->erase(std::unique(ids->begin(), ids->end()), ids->end());
+        }
+        const bool turned = a.size() > b.size();
+        const auto &rows = turned ? b : a, &columns = turned ? a : b;
+        // A match outweighs any gain: more matches first, nearer ones second.
+        const double match_value = 2.0 * static_cast<double>(rows.size()) + 2;
+        std::vector<std::vector<double>> cost(rows.size(), std::vector<double>(columns.size(), 0));
+        const auto index = [](const std::vector<int>& ids, int id) {
+            return static_cast<std::size_t>(std::lower_bound(ids.begin(), ids.end(), id) -
+                                            ids.begin());
+        };
+        for (const auto& c : group) {
+            double& cell =
+                cost[index(rows, turned ? c.b : c.a)][index(columns, turned ? c.a : c.b)];
+            cell = std::min(cell, -(match_value + c.gain));
+        }
+        const auto chosen = least_cost_columns(cost);
+        for (std::size_t r = 0; r < rows.size(); ++r) {
+            if (chosen[r] < 0 || cost[r][static_cast<std::size_t>(chosen[r])] >= 0) continue;
+            const int column = columns[static_cast<std::size_t>(chosen[r])];
+            matches.emplace_back(turned ? column : rows[r], turned ? rows[r] : column);
+        }
+    }
+    std::sort(matches.begin(), matches.end());
+    return matches;
+}
+
+SeriesScore evaluate(const Report& report, const Report& truth, const EvaluateOptions& options,
+                     const std::string& family) {
+    Scorer scorer{report, truth, options, frame_of(report, truth), {}, {}, {}, {}};
+    scorer.score.series = truth.site ? truth.site->id : report.site ? report.site->id : "";
+    scorer.score.family = family;
+    scorer.score.simulated = truth.simulated || report.simulated;
+    for (const auto& scene : report.scenes)
+        if (scene.role == "reference")
+            for (const auto& t : truth.scenes)
+                if (t.id == scene.id && t.registration &&
+                    (t.registration->dx_m != 0 || t.registration->dy_m != 0)) {
+                    scorer.shift_m = {t.registration->dx_m, t.registration->dy_m};
+                    scorer.score.notes.push_back(
+                        fmt::format("truth moved by {:.2f} m east, {:.2f} m north: the true shift "
+                                    "of the reference scene {}",
+                                    scorer.shift_m.x, scorer.shift_m.y, scene.id));
+                }
+    for (const auto& t : truth.scenes) {
+        bool left_out = false;
+        if (scorer.report_scene_of(t, left_out).empty())
+            scorer.score.notes.push_back(
+                fmt::format("{} {}", t.id,
+                            left_out ? "was left out by the report and is not scored"
+                                     : "is not in the report"));
+    }
+    scorer.perimeters();
+    scorer.structures("guard_post", "posts", "posts, per scene", true);
+    scorer.structures("building", "buildings", "buildings, per scene", false);
+    scorer.changes();
+    return std::move(scorer.score);
+}
+
+std::vector<FamilyScore> aggregate(std::span<const SeriesScore> scores,
+                                   const EvaluateOptions& options) {
+    std::map<std::string, std::vector<const SeriesScore*>> by_family;
+    for (const auto& score : scores) by_family[score.family].push_back(&score);
+    std::vector<FamilyScore> out;
+    for (const auto& [family, members] : by_family) {
+        FamilyScore result;
+        result.family = family;
+        result.series = static_cast<int>(members.size());
+        for (const Figure& pattern : members.front()->figures) {
+            std::vector<const Figure*> figures;
+            for (const auto* member : members)
+                if (const Figure* figure = member->find(pattern.name)) figures.push_back(figure);
+            const auto pool = [&](const std::vector<std::size_t>& chosen) {
+                double numerator = 0, denominator = 0;
+                std::vector<double> samples;
+                for (const std::size_t i : chosen) {
+                    numerator += figures[i]->numerator;
+                    denominator += figures[i]->denominator;
+                    samples.insert(samples.end(), figures[i]->samples.begin(),
+                                   figures[i]->samples.end());
+                }
+                return pooled_value(pattern.pooling, numerator, denominator, samples);
+            };
+            FamilyFigure figure{
+                pattern.name, pattern.definition, pattern.unit, kNaN, kNaN, kNaN, 0, 0};
+            std::vector<std::size_t> all(figures.size());
+            std::iota(all.begin(), all.end(), std::size_t{0});
+            for (const auto* each : figures) {
+                figure.cases += each->cases();
+                figure.series += each->cases() > 0;
+            }
+            figure.value = pool(all);
+            if (figure.series >= 2 && options.bootstrap_rounds > 0) {
+                SplitMix random{0x66656e63656c696eULL};
+                std::vector<double> drawn;
+                std::vector<std::size_t> chosen(figures.size());
+                for (int round = 0; round < options.bootstrap_rounds; ++round) {
+                    for (auto& i : chosen) i = random.below(figures.size());
+                    if (const double v = pool(chosen); !std::isnan(v)) drawn.push_back(v);
+                }
+                figure.low = percentile(drawn, 0.025);
+                figure.high = percentile(drawn, 0.975);
+            }
+            result.figures.push_back(std::move(figure));
+        }
+        out.push_back(std::move(result));
+    }
+    return out;
+}
+
+nlohmann::ordered_json score_json(std::span<const SeriesScore> scores,
+                                  std::span<const FamilyScore> families) {
+    using Json = nlohmann::ordered_json;
+    const auto number = [](double v) {
+        return std::isfinite(v) ? Json(std::round(v * 1e6) / 1e6) : Json(nullptr);
+    };
+    Json out{
+        {"schema", "fenceline-score/1"}, {"families", Json::array()}, {"series", Json::array()}};
+    for (const auto& family : families) {
+        Json figures = Json::array();
+        for (const auto& f : family.figures)
+            figures.push_back({{"name", f.name},
+                               {"value", number(f.value)},
+                               {"interval", Json::array({number(f.low), number(f.high)})},
+                               {"unit", f.unit},
+                               {"cases", number(f.cases)},
+                               {"series", f.series},
+                               {"definition", f.definition}});
+        out["families"].push_back(
+            {{"family", family.family}, {"series", family.series}, {"figures", figures}});
+    }
+    for (const auto& score : scores) {
+        Json figures = Json::array();
+        for (const auto& f : score.figures)
+            figures.push_back({{"name", f.name},
+                               {"value", number(f.value())},
+                               {"unit", f.unit},
+                               {"cases", number(f.cases())},
+                               {"definition", f.definition}});
+        out["series"].push_back({{"series", score.series},
+                                 {"family", score.family},
+                                 {"simulated", score.simulated},
+                                 {"notes", score.notes},
+                                 {"figures", figures}});
+    }
+    return out;
+}
+
+std::string score_table(std::span<const FamilyScore> families) {
+    std::string out;
+    for (const auto& family : families) {
+        out += fmt::format("{}{} series\n", family.family.empty() ? "" : family.family + ": ",
+                           family.series);
+        out += fmt::format("  {:<30} {:>8} {:>17} {:>9}  {}\n", "figure", "value", "95 % by series",
+                           "cases", "definition");
+        for (const auto& f : family.figures) {
+            if (f.cases <= 0) continue;
+            const std::string interval =
+                std::isnan(f.low) ? "" : fmt::format("{} … {}", shown(f.low), shown(f.high));
+            // Width counts bytes' characters: fmt measures UTF-8 text by code point.
+            out += fmt::format("  {:<30} {:>8} {:>17} {:>9}  {}{}\n", f.name, shown(f.value),
+                               interval, shown(f.cases), f.definition,
+                               f.unit.empty() ? "" : " [" + f.unit + "]");
+        }
+        out += "\n";
+    }
+    return out;
+}
+
+}  // namespace fenceline

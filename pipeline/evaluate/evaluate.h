@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/options.h"
+#include "core/report.h"
+
+namespace fenceline {
+
+struct EvaluateOptions {
+    double post_match_m = 3;
+    double building_iou = 0.5;
+    double region_iou = 0.3;    ///< ground gained or lost by the perimeter
+    double claimed_from = 0.5;  ///< structures of lower confidence do not count as claimed
+    int bootstrap_rounds = 1000;
+};
+template <class Visitor>
+void describe(EvaluateOptions& o, Visitor&& v) {
+    v("evaluate.post_match_m", o.post_match_m, Range{0.1, 100}, "m",
+      "farthest a reported post may stand from the true one");
+    v("evaluate.building_iou", o.building_iou, Range{0.01, 1}, "",
+      "least intersection over union of a reported and a true building");
+    v("evaluate.region_iou", o.region_iou, Range{0.01, 1}, "",
+      "least intersection over union of reported and true ground gained or lost");
+    v("evaluate.claimed_from", o.claimed_from, Range{0, 1}, "",
+      "structures reported with a lower confidence are not counted as claimed");
+    v("evaluate.bootstrap_rounds", o.bootstrap_rounds, Range{0, 100000}, "",
+      "resamplings of the series behind the intervals");
+}
+
+/// One figure of a score, in a form that can be pooled over series.
+struct Figure {
+    enum class Pooling {
+        share,          ///< sum of numerators / sum of denominators
+        median,         ///< of all samples
+        percentile_90,  ///< of all samples
+    };
+    std::string name, definition, unit;
+    Pooling pooling = Pooling::share;
+    double numerator = 0, denominator = 0;  ///< share
+    std::vector<double> samples;            ///< median, percentile_90
+    /// NaN when there is nothing to measure it on.
+    double value() const;
+    /// What it rests on: the denominator, or the number of samples.
+    double cases() const;
+};
+
+/// The score of one report against the truth of its series. METHODS.md 9.
+struct SeriesScore {
+    std::string series, family;
+    bool simulated = false;
+    std::vector<Figure> figures;
+    std::vector<std::string> notes;
+    const Figure* find(const std::string& name) const;
+};
+
+/// Scores a report against truth given as a report (simulate's truth.json). Scenes are matched by
+/// id, else by time; a scene that the report left out is not scored. Objects are matched one to one
+/// by assignment (most matches, then nearest). What the truth calls not observable in a scene is
+/// neither hit nor miss there. Where the truth's scene that the report used as its reference has a
+/// registration (its true shift, m east and north), truth is moved by it, because a report's
+/// positions are in the frame of its reference.
+SeriesScore evaluate(const Report& report, const Report& truth, const EvaluateOptions& options,
+                     const std::string& family = "");
+
+/// A figure over the series of a family. The interval is 95 %, by bootstrap over series (never over
+/// pixels or objects); NaN with fewer than two series.
+struct FamilyFigure {
+    std::string name, definition, unit;
+    double value = 0, low = 0, high = 0, cases = 0;
+    int series = 0;  ///< that have something to measure it on
+};
+struct FamilyScore {
+    std::string family;
+    int series = 0;
+    std::vector<FamilyFigure> figures;
+};
+/// Families in alphabetical order; the same bytes for the same scores.
+std::vector<FamilyScore> aggregate(std::span<const SeriesScore> scores,
+                                   const EvaluateOptions& options);
+
+/// {"schema": "fenceline-score/1", "families": […], "series": […]}; figures without cases have the
+/// value null.
+nlohmann::ordered_json score_json(std::span<const SeriesScore> scores,
+                                  std::span<const FamilyScore> families);
+/// A table for people, one line per figure with its definition.
+std::string score_table(std::span<const FamilyScore> families);
+
+/// One-to-one matches of a and b, as pairs of indices in order of a: as many as possible, then the
+/// highest sum of gain (0–1). gain <= 0: the two cannot match. Kuhn–Munkres on every connected
+/// group of candidates.
+struct MatchCandidate {
+    int a = 0, b = 0;
+    double gain = 0;
+};
+std::vector<std::pair<int, int>> assign(int count_a, int count_b,
+                                        std::span<const MatchCandidate> candidates);
+
+}  // namespace fenceline
