@@ -38,7 +38,9 @@ struct Alignment {
     Warp target_from_reference;
     std::string model = "identity";
     std::vector<TiePoint> tie_points;
-    double dx_m = 0, dy_m = 0;      ///< mean displacement removed over the grid: target minus reference; east, north
+    /// Mean displacement over the grid that is removed: where the target's georeferencing puts a piece of ground minus
+    /// where the reference's puts it, m; dx east, dy north (an image that lies 2 px too far down its grid has dy < 0).
+    double dx_m = 0, dy_m = 0;
     double rmse_m = 0, ce90_m = 0;  ///< held out (spatial blocks)
     double effective_gsd_m = 0;     ///< true resolution that pass/warn were judged in
     double empty_radius_m = 0;      ///< largest circle without a kept tie point
