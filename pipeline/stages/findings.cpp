@@ -9,7 +9,7 @@
 #include <tuple>
 #include <utility>
 
-#include "core/local_frame.h"
+#include "core/report_places.h"
 
 namespace fenceline {
 namespace {
@@ -491,26 +491,6 @@ struct Writer {
         return found;
     }
 
-    bool on_new_line(const ReportChange& post) const {
-        for (const auto& c : report.changes) {
-            if (c.kind != "perimeter_expansion" || !stands(c) || c.footprint.size() < 3) continue;
-            const LocalFrame frame(post.position);
-            if (distance_to_ring(frame.metres_from_lonlat(c.footprint), {0, 0}) > kOnLineM)
-                continue;
-            // The region's rim is half new line, half old line: it must be away from the line as it
-            // was.
-            const ReportPerimeter* old = nullptr;
-            for (const auto& p : report.perimeters)
-                if (c.last_not_seen && p.datetime <= *c.last_not_seen &&
-                    (old == nullptr || p.datetime > old->datetime))
-                    old = &p;
-            if (old == nullptr || old->geometry.size() < 3 ||
-                distance_to_ring(frame.metres_from_lonlat(old->geometry), {0, 0}) > kOnLineM)
-                return true;
-        }
-        return false;
-    }
-
     /// How many of a kind stood at the last look that could see them.
     void standing_count(const char* structure_kind, const char* kind, const char* one,
                         const char* many) {
@@ -562,7 +542,7 @@ struct Writer {
     void structures() {
         std::vector<const ReportChange*> new_line, elsewhere;
         for (const ReportChange* c : of_kind("new_guard_post"))
-            (on_new_line(*c) ? new_line : elsewhere).push_back(c);
+            (stands_on_new_line(report, *c, kOnLineM) ? new_line : elsewhere).push_back(c);
         count_changes(new_line, "new_guard_posts", "new guard post stands on the new line",
                       "new guard posts stand on the new line", ", built", false);
         count_changes(elsewhere, "new_guard_posts", "new guard post stands along the perimeter",
@@ -633,31 +613,6 @@ std::string likelihood_word(double probability) {
     if (probability >= 0.55) return "likely";
     if (probability >= 0.45) return "even chance";
     return "unlikely";
-}
-
-CountInterval poisson_binomial(std::span<const double> probabilities, double level) {
-    std::vector<double> mass{1.0};
-    CountInterval out;
-    for (double p : probabilities) {
-        p = std::isfinite(p) ? std::clamp(p, 0.0, 1.0) : 0.0;
-        out.expected += p;
-        mass.push_back(0);
-        for (std::size_t k = mass.size() - 1; k > 0; --k)
-            mass[k] = mass[k] * (1 - p) + mass[k - 1] * p;
-        mass[0] *= 1 - p;
-    }
-    const double tail = (1 - level) / 2;
-    double below = 0;
-    bool low_found = false, middle_found = false;
-    for (std::size_t k = 0; k < mass.size(); ++k) {
-        below += mass[k];
-        const int n = static_cast<int>(k);
-        if (!low_found && below > tail) out.low = n, low_found = true;
-        if (!middle_found && below >= 0.5) out.count = n, middle_found = true;
-        out.high = n;
-        if (below >= 1 - tail - 1e-12) break;
-    }
-    return out;
 }
 
 std::vector<ReportFinding> write_findings(const Report& report, const PerimeterResult& perimeter,

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
+#include "core/count_interval.h"
 #include "core/report.h"
 #include "stages/perimeter.h"
 
@@ -27,14 +27,5 @@ std::vector<ReportFinding> write_findings(const Report& report, const PerimeterR
 /// "almost certain" (>= 0.95), "very likely" (>= 0.80), "likely" (>= 0.55), "even chance" (>=
 /// 0.45), "unlikely".
 std::string likelihood_word(double probability);
-
-/// Number of events that happen out of independent ones with these probabilities: the median and
-/// the smallest central interval that holds at least `level` (Poisson-binomial distribution, by
-/// convolution).
-struct CountInterval {
-    int count = 0, low = 0, high = 0;
-    double expected = 0;
-};
-CountInterval poisson_binomial(std::span<const double> probabilities, double level);
 
 }  // namespace fenceline
