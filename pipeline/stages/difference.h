@@ -1,5 +1,8 @@
 #pragma once
 
+#include <array>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,17 +15,36 @@ struct DifferenceOptions {
     int tile_px = 512;
     double false_discovery_rate = 0.05;
     double min_object_m2 = 15;
+    double min_probability = 0.5;  ///< of a pixel's change; 0.5 finds candidates
+    double min_surface_m2 = 150;   ///< vegetation and ground change
+    double max_surface_share =
+        0.2;  ///< more changed surface than this is a season, not a list of objects
 };
 template <class Visitor>
 void describe(DifferenceOptions& o, Visitor&& v) {
-    v("difference.tile_px", o.tile_px, Range{64, 4096}, "px", "tile of the parallel computation; does not change the result");
-    v("difference.false_discovery_rate", o.false_discovery_rate, Range{1e-6, 0.5}, "", "Benjamini–Hochberg q of the change threshold");
+    v("difference.tile_px", o.tile_px, Range{64, 4096}, "px",
+      "tile of the parallel computation; does not change the result");
+    v("difference.false_discovery_rate", o.false_discovery_rate, Range{1e-6, 0.5}, "",
+      "Benjamini–Hochberg q of the change threshold");
     v("difference.min_object_m2", o.min_object_m2, Range{0, 1e6}, "m²", "smallest change object");
+    v("difference.min_probability", o.min_probability, Range{0.01, 0.99}, "",
+      "probability from which a pixel may count as changed");
+    v("difference.min_surface_m2", o.min_surface_m2, Range{0, 1e6}, "m²",
+      "smallest object of changed vegetation or ground");
+    v("difference.max_surface_share", o.max_surface_share, Range{0, 1}, "",
+      "share of changed surface above which it is a season, not a list of objects");
 }
 
 /// CONTRACT.md, change maps.
 enum class ChangeClass : std::uint8_t {
-    none = 0, appeared = 1, disappeared = 2, modified = 3, vegetation = 4, ground = 5, illumination = 6, not_observed = 255
+    none = 0,
+    appeared = 1,
+    disappeared = 2,
+    modified = 3,
+    vegetation = 4,
+    ground = 5,
+    illumination = 6,
+    not_observed = 255
 };
 
 struct ChangeObject {
@@ -30,22 +52,58 @@ struct ChangeObject {
     Point centre_px;
     double area_m2 = 0;
     ChangeClass change_class = ChangeClass::none;
-    double log_odds = 0;     ///< sum of the evidence
-    double probability = 0;  ///< 0–1
+    double log_odds = 0;     ///< mean log-odds of its pixels
+    double probability = 0;  ///< 0–1, of log_odds
 };
 
 struct ChangeMap {
-    Mask change_class;   ///< ChangeClass values
-    Plane probability;   ///< 0–1
-    double threshold = 0;                  ///< on the evidence score
+    Mask change_class;                     ///< ChangeClass values
+    Plane probability;                     ///< 0–1; 0 where not observed
+    double threshold = 0;                  ///< on the evidence score (log-odds)
     double otsu = 0, kittler = 0, em = 0;  ///< what other thresholds would have been (sensitivity)
-    double null_location = 0, null_scale = 0;
-    std::vector<ChangeObject> objects;
-    std::string note;  ///< caveats for the report; may be empty
+    double null_location = 0, null_scale = 0;  ///< of the score on unchanged ground
+    int radius_px = 0;                         ///< misregistration that was tolerated
+    std::vector<ChangeObject> objects;         ///< by place: top to bottom, left to right
+    std::string note;                          ///< caveats for the report; may be empty
 };
 
-/// Change between two registered scenes on one grid, before normalised to after or both to a reference.
-/// sigma_r_px: registration uncertainty, sets the tolerance radius. Methods: METHODS.md 4.
-ChangeMap difference(const Scene& before, const Scene& after, double sigma_r_px, const DifferenceOptions& options);
+/// Change between two registered scenes on one grid, before normalised to after or both to a
+/// reference. sigma_r_px: registration uncertainty, sets the tolerance radius. Methods:
+/// METHODS.md 4.
+ChangeMap difference(const Scene& before, const Scene& after, double sigma_r_px,
+                     const DifferenceOptions& options);
+
+/// The evidence that a pixel's score is made of (a fixed-weight logistic sum), each about 0 on
+/// unchanged ground. Told for "something appeared"; for "disappeared" the images change places.
+enum Evidence {
+    kConstant,         ///< 1
+    kRadiometric,      ///< log(1 + tolerant χ²/N) of the IR-MAD variates, 5 px mean of χ²
+    kStructural,       ///< (1 - orientation NCC)/2 × share of textured ground
+    kRadioStructural,  ///< product of the two
+    kIndexNew,         ///< building index of the later image, in noise units, log-compressed
+    kIndexGain,        ///< building index gained
+    kSpotGain,     ///< the same for small compact things: the smallest top-hat over all directions
+    kEdgesGained,  ///< textured ground gained
+    kBrighter,     ///< tolerant luminance difference in noise units, 5 px mean
+    kLuminance,    ///< its size
+    kGreyer,       ///< saturation lost
+    kLessGreen,    ///< vegetation index lost
+    kShadow,       ///< new darkness on the side away from the sun, times index gained
+    kShadeGone,    ///< the pixel lay in shade before: what is bright now may always have been there
+    kShadeCame,    ///< the pixel lies in shade now
+    kEvidenceCount
+};
+const char* name_of(Evidence evidence);
+/// The evidence planes themselves, for benchmarks, training and tests: [evidence]. Empty when
+/// nothing can be compared.
+std::vector<Plane> change_evidence(const Scene& before, const Scene& after, double sigma_r_px,
+                                   const DifferenceOptions& options, bool disappeared);
+
+/// Thresholds of a histogram-like sample (not sorted; NaN-free): Otsu 1979; Kittler & Illingworth
+/// 1986; two Gaussians by expectation-maximisation, where they cross (Bruzzone & Fernàndez Prieto
+/// 2000). 0 for fewer than two values.
+double otsu_threshold(std::span<const float> values);
+double kittler_threshold(std::span<const float> values);
+double em_threshold(std::span<const float> values);
 
 }  // namespace fenceline

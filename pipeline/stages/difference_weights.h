@@ -1,0 +1,33 @@
+#pragma once
+
+#include <array>
+
+#include "stages/difference.h"
+
+namespace fenceline {
+
+// Log-odds of structural change per unit of evidence, in the order of `Evidence`. One set serves
+// "appeared" and "disappeared": the images change places. First values set by hand from METHODS.md
+// 4 (direction and building index first, structural NCC beside them, radiometry little).
+inline constexpr std::array<float, kEvidenceCount> kFineWeights{
+    -6.0F,  // constant
+    0.3F,   // radiometric
+    3.0F,   // structural
+    1.0F,   // radiometric x structural
+    0.5F,   // index, new
+    2.0F,   // index gained
+    1.0F,   // spot gained
+    1.0F,   // edges gained
+    0.15F,  // brighter
+    0.10F,  // luminance
+    0.10F,  // greyer
+    0.05F,  // less green
+    0.15F,  // shadow
+    -3.0F,  // shade gone
+    -3.0F,  // shade came
+};
+inline constexpr std::array<float, kEvidenceCount> kCoarseWeights{
+    -5.0F, 1.2F, 2.0F, 1.0F, 0.3F, 1.0F, 0.5F, 1.0F, 0.2F, 0.1F, 0.1F, 0.1F, 0.0F, -0.5F, -0.5F,
+};
+
+}  // namespace fenceline
