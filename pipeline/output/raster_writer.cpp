@@ -44,7 +44,7 @@ void write_cog(const std::string& path, const Raster& raster, PixelType type, do
     std::vector<float> line(static_cast<std::size_t>(width));
     for (std::size_t b = 0; b < raster.bands.size(); ++b) {
         GDALRasterBand* band = image->GetRasterBand(static_cast<int>(b) + 1);
-        band->SetNoDataValue(no_data);
+        if (metadata.jpeg_quality == 0) band->SetNoDataValue(no_data);
         if (b < metadata.band_descriptions.size()) band->SetDescription(metadata.band_descriptions[b].c_str());
         for (int y = 0; y < height; ++y) {
             const float* in = raster.bands[b].row(y);
@@ -65,8 +65,18 @@ void write_cog(const std::string& path, const Raster& raster, PixelType type, do
     for (const auto& [key, value] : metadata.tags) image->SetMetadataItem(key.c_str(), value.c_str());
     for (const auto& [key, value] : metadata.imd) image->SetMetadataItem(key.c_str(), value.c_str(), "IMD");
     char** options = nullptr;
-    options = CSLSetNameValue(options, "COMPRESS", "DEFLATE");
-    options = CSLSetNameValue(options, "PREDICTOR", "YES");
+    if (metadata.jpeg_quality > 0) {
+        if (type != PixelType::u8 || (raster.bands.size() != 1 && raster.bands.size() != 3)) {
+            CSLDestroy(options);
+            throw DataError(path, "JPEG holds 1 or 3 bands of 8 bit only", "write it without loss");
+        }
+        options = CSLSetNameValue(options, "COMPRESS", "JPEG");
+        options = CSLSetNameValue(options, "QUALITY", std::to_string(metadata.jpeg_quality).c_str());
+        options = CSLSetNameValue(options, "OVERVIEWS", "NONE");
+    } else {
+        options = CSLSetNameValue(options, "COMPRESS", "DEFLATE");
+        options = CSLSetNameValue(options, "PREDICTOR", "YES");
+    }
     options = CSLSetNameValue(options, "BLOCKSIZE", "512");
     options = CSLSetNameValue(options, "OVERVIEW_RESAMPLING", type == PixelType::u8 ? "NEAREST" : "AVERAGE");
     CPLErrorReset();

@@ -13,6 +13,7 @@ struct TiffMetadata {
     std::map<std::string, std::string> tags;    ///< default domain, e.g. TIFFTAG_DATETIME, SIMULATED
     std::map<std::string, std::string> imd;     ///< IMD-like facts, written to the domain "IMD"
     std::vector<std::string> band_descriptions;
+    int jpeg_quality = 0;  ///< 50–100: JPEG (8-bit, 1 or 3 bands, without no-data and overviews); 0: lossless
 };
 
 enum class PixelType { u8, u16, f32 };

@@ -1,0 +1,403 @@
+#include "output/series_writer.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "core/projection.h"
+#include "input/image_io.h"
+#include "output/raster_writer.h"
+#include "simulate/simulate.h"
+
+namespace fenceline {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+double rounded(double value, double unit) { return std::round(value / unit) * unit; }
+Json position(Point p) { return Json::array({rounded(p.x, 1e-9), rounded(p.y, 1e-9)}); }
+Json coordinates(const Ring& ring) {
+    Json out = Json::array();
+    for (const Point p : ring) out.push_back(position(p));
+    if (!ring.empty()) out.push_back(position(ring.front()));
+    return out;
+}
+Json polygon(const Ring& ring) {
+    return {{"type", "Polygon"}, {"coordinates", Json::array({coordinates(ring)})}};
+}
+Json point(Point p) { return {{"type", "Point"}, {"coordinates", position(p)}}; }
+Json interval(const Interval& i) { return Json::array({i.low, i.high}); }
+Json time_or_null(const std::optional<Time>& time) {
+    return time ? Json(format_time(*time)) : Json(nullptr);
+}
+
+void write_text(const fs::path& path, const std::string& text) {
+    std::ofstream file(path, std::ios::binary);
+    file << text;
+    file.close();
+    if (!file) throw DataError(path.string(), "cannot be written", "is the disk full?");
+}
+
+Json truth_json(const simulate::World& world, const simulate::Truth& truth) {
+    const Report& report = truth.report;
+    Json out;
+    out["schema"] = "fenceline-report/1";
+    out["software"] = {{"name", report.software.name},
+                       {"version", report.software.version},
+                       {"commit", report.software.commit}};
+    out["simulated"] = true;
+    out["site"] = {{"id", report.site->id},
+                   {"name", report.site->name},
+                   {"names", Json::object()},
+                   {"type", report.site->type},
+                   {"province", report.site->province}};
+    out["grid"] = {{"crs", report.grid.crs},
+                   {"gsd_m", report.grid.gsd_m},
+                   {"width", report.grid.width},
+                   {"height", report.grid.height},
+                   {"geotransform", report.grid.geotransform}};
+    out["scenes"] = Json::array();
+    for (const ReportScene& s : report.scenes)
+        out["scenes"].push_back({{"id", s.id},
+                                 {"datetime", time_or_null(s.datetime)},
+                                 {"source", s.source},
+                                 {"sha256", s.sha256},
+                                 {"sensor", s.sensor},
+                                 {"gsd_m", s.gsd_m},
+                                 {"bands", s.bands},
+                                 {"sun_azimuth", rounded(*s.sun_azimuth, 1e-4)},
+                                 {"sun_elevation", rounded(*s.sun_elevation, 1e-4)},
+                                 {"off_nadir", *s.off_nadir},
+                                 {"usable_fraction", s.usable_fraction},
+                                 {"role", s.role},
+                                 {"reason", s.reason}});
+    out["perimeters"] = Json::array();
+    for (const ReportPerimeter& p : report.perimeters) {
+        Json segments = Json::array();
+        for (const PerimeterSegment& s : p.segments)
+            segments.push_back({{"support", s.support}, {"length_m", s.length_m}});
+        out["perimeters"].push_back({{"scene", p.scene},
+                                     {"datetime", format_time(p.datetime)},
+                                     {"area_m2", p.area_m2},
+                                     {"area_ci", interval(p.area_ci)},
+                                     {"length_m", p.length_m},
+                                     {"length_ci", interval(p.length_ci)},
+                                     {"supported_fraction", p.supported_fraction},
+                                     {"origin", p.origin},
+                                     {"geometry", polygon(p.geometry)},
+                                     {"segments", segments}});
+    }
+    out["structures"] = Json::array();
+    for (const ReportStructure& s : report.structures) {
+        Json observations = Json::array();
+        for (const StructureObservation& o : s.observations)
+            observations.push_back({{"scene", o.scene}, {"seen", o.seen}, {"score", o.score}});
+        out["structures"].push_back(
+            {{"id", s.id},
+             {"kind", s.kind},
+             {"geometry", s.footprint.empty() ? point(s.position) : polygon(s.footprint)},
+             {"area_m2", s.area_m2},
+             {"height_m", *s.height_m},
+             {"height_ci", interval(*s.height_ci)},
+             {"last_not_seen", time_or_null(s.last_not_seen)},
+             {"first_seen", time_or_null(s.first_seen)},
+             {"last_seen", time_or_null(s.last_seen)},
+             {"first_not_seen", time_or_null(s.first_not_seen)},
+             {"confidence", s.confidence},
+             {"observations", observations}});
+    }
+    out["changes"] = Json::array();
+    for (const ReportChange& c : report.changes)
+        out["changes"].push_back(
+            {{"id", c.id},
+             {"kind", c.kind},
+             {"state", c.state},
+             {"confidence", c.confidence},
+             {"geometry", c.footprint.empty() ? point(c.position) : polygon(c.footprint)},
+             {"area_m2", c.area_m2},
+             {"last_not_seen", time_or_null(c.last_not_seen)},
+             {"first_seen", time_or_null(c.first_seen)},
+             {"structure", c.structure ? Json(*c.structure) : Json(nullptr)},
+             {"observations", Json::array()}});
+    out["findings"] = Json::array();
+    out["not_observable"] = Json::array();
+
+    // What only a simulation knows.
+    Json exact;
+    exact["family"] = world.scenario.family;
+    exact["seed"] = world.scenario.seed;
+    exact["displacement"] =
+        "a thing at map position m (grid.crs) appears, at ground level, at m + d(m) in the image: "
+        "d = [dx_m, dy_m] + linear · (m - centre) + lattice(m), metres east and north";
+    exact["scenes"] = Json::array();
+    for (std::size_t s = 0; s < truth.frames.size(); ++s) {
+        const simulate::SceneFrame& frame = truth.frames[s];
+        const simulate::Displacement& d = frame.displacement;
+        const ScenarioScene& scene = world.scenario.scenes[s];
+        Json entry;
+        entry["id"] = frame.info.id;
+        entry["sun_azimuth"] = frame.sun.azimuth_deg;
+        entry["sun_elevation"] = frame.sun.elevation_deg;
+        entry["off_nadir"] = scene.off_nadir_deg;
+        entry["view_azimuth"] = scene.view_azimuth_deg;
+        entry["haze"] = scene.haze;
+        entry["cloud"] = scene.cloud;
+        entry["snow"] = scene.snow;
+        Json shift;
+        shift["dx_m"] = d.dx_m;
+        shift["dy_m"] = d.dy_m;
+        shift["centre"] = {d.centre_map.x, d.centre_map.y};
+        shift["linear"] = d.linear;
+        // The smooth local field, sampled where its own lattice has nodes (interpolate with
+        // Catmull–Rom splines).
+        Json lattice;
+        lattice["origin"] = {d.origin_map.x, d.origin_map.y};
+        lattice["spacing_m"] = d.local.spacing_px;
+        lattice["columns"] = d.local.columns;
+        lattice["rows"] = d.local.rows;
+        Json dx = Json::array(), dy = Json::array();
+        for (const float v : d.local.dx) dx.push_back(rounded(static_cast<double>(v), 1e-4));
+        for (const float v : d.local.dy) dy.push_back(rounded(static_cast<double>(v), 1e-4));
+        lattice["dx_m"] = dx;
+        lattice["dy_m"] = dy;
+        shift["lattice"] = lattice;
+        // Where the field is easiest to use: total displacement at places all over the area.
+        Json samples = Json::array();
+        constexpr int kSamples = 7;
+        for (int j = 0; j < kSamples; ++j)
+            for (int i = 0; i < kSamples; ++i) {
+                const Point map = simulate::map_from_local(
+                    world.scenario, {((i + 0.5) / kSamples - 0.5) * world.scenario.width_m,
+                                     ((j + 0.5) / kSamples - 0.5) * world.scenario.height_m});
+                const Point at = d(map);
+                samples.push_back({rounded(map.x, 0.01), rounded(map.y, 0.01), rounded(at.x, 1e-4),
+                                   rounded(at.y, 1e-4)});
+            }
+        shift["samples"] = samples;
+        entry["displacement"] = shift;
+        Json visible = Json::array();
+        for (std::size_t k = 0; k < truth.visibility[s].size(); ++k) {
+            const simulate::Visibility& v = truth.visibility[s][k];
+            visible.push_back({{"structure", report.structures[k].id},
+                               {"present", v.present},
+                               {"observable", v.observable},
+                               {"cloud", rounded(v.cloud, 1e-3)},
+                               {"cloud_shadow", rounded(v.cloud_shadow, 1e-3)},
+                               {"pixels_across", rounded(v.pixels_across, 0.01)}});
+        }
+        entry["visibility"] = visible;
+        exact["scenes"].push_back(entry);
+    }
+    Json distractors = Json::array();
+    const Transform to_lonlat(utm_crs(world.scenario.place_lonlat), "EPSG:4326");
+    for (const simulate::Thing& thing : world.things) {
+        const char* what = thing.kind == simulate::Kind::vehicle    ? "vehicle"
+                           : thing.kind == simulate::Kind::haystack ? "haystack"
+                           : thing.kind == simulate::Kind::pond     ? "pond"
+                           : thing.kind == simulate::Kind::pylon    ? "pylon"
+                           : thing.repainted != simulate::kForever  ? "repainted_roof"
+                                                                    : nullptr;
+        if (what == nullptr) continue;
+        const Time from{thing.repainted != simulate::kForever ? thing.repainted : thing.life.from};
+        Json entry{
+            {"kind", what},
+            {"geometry", point(to_lonlat(simulate::map_from_local(world.scenario, thing.centre)))}};
+        if (from.microseconds != simulate::kAlways) entry["from"] = format_time(from);
+        distractors.push_back(entry);
+    }
+    for (const simulate::Felling& felling : world.fellings)
+        distractors.push_back({{"kind", "felled_trees"},
+                               {"geometry", point(to_lonlat(simulate::map_from_local(
+                                                world.scenario, felling.centre)))},
+                               {"radius_m", felling.radius},
+                               {"from", format_time(Time{felling.from})}});
+    exact["distractors"] = distractors;
+    out["simulation"] = exact;
+    return out;
+}
+
+Json stac_item(const Scenario& scenario, const simulate::SceneFrame& frame,
+               const ScenarioScene& scene) {
+    const GridProjection projection(frame.grid);
+    const double w = frame.grid.width, h = frame.grid.height;
+    const Ring outline = projection.lonlat_from_px(Ring{{0, h}, {w, h}, {w, 0}, {0, 0}});
+    double west = 180, south = 90, east = -180, north = -90;
+    for (const Point p : outline) {
+        west = std::min(west, p.x);
+        east = std::max(east, p.x);
+        south = std::min(south, p.y);
+        north = std::max(north, p.y);
+    }
+    const auto& g = frame.grid.geotransform;
+    const std::string crs = utm_crs(scenario.place_lonlat);
+    Json bands = Json::array();
+    for (const BandRole role : frame.info.roles)
+        bands.push_back({{"name", name_of(role)}, {"common_name", name_of(role)}});
+    Json item;
+    item["type"] = "Feature";
+    item["stac_version"] = "1.0.0";
+    item["stac_extensions"] = {"https://stac-extensions.github.io/eo/v1.1.0/schema.json",
+                               "https://stac-extensions.github.io/view/v1.0.0/schema.json",
+                               "https://stac-extensions.github.io/projection/v1.1.0/schema.json"};
+    item["id"] = frame.info.id;
+    item["collection"] = scenario.id;
+    item["geometry"] = polygon(outline);
+    item["bbox"] = {west, south, east, north};
+    item["properties"] = {{"datetime", format_time(scene.datetime)},
+                          {"platform", scene.sensor},
+                          {"instruments", {"simulated"}},
+                          {"gsd", scene.gsd_m},
+                          {"simulated", true},
+                          {"eo:cloud_cover", rounded(100 * scene.cloud, 0.1)},
+                          {"view:off_nadir", scene.off_nadir_deg},
+                          {"view:azimuth", scene.view_azimuth_deg},
+                          {"view:sun_azimuth", rounded(frame.sun.azimuth_deg, 1e-3)},
+                          {"view:sun_elevation", rounded(frame.sun.elevation_deg, 1e-3)},
+                          {"proj:epsg", std::stoi(crs.substr(5))},
+                          {"proj:shape", {frame.grid.height, frame.grid.width}},
+                          {"proj:transform", {g[1], g[2], g[0], g[4], g[5], g[3]}}};
+    item["links"] = {
+        {{"rel", "collection"}, {"href", "../collection.json"}, {"type", "application/json"}},
+        {{"rel", "parent"}, {"href", "../collection.json"}, {"type", "application/json"}}};
+    item["assets"] = {{"image",
+                       {{"href", "./" + frame.info.id + ".tif"},
+                        {"type", "image/tiff; application=geotiff; profile=cloud-optimized"},
+                        {"roles", {"data"}},
+                        {"eo:bands", bands}}}};
+    return item;
+}
+
+Json collection_json(const Scenario& scenario, const simulate::Truth& truth) {
+    Json out;
+    out["type"] = "Collection";
+    out["stac_version"] = "1.0.0";
+    out["id"] = scenario.id;
+    out["title"] = scenario.name + " (simulated)";
+    out["description"] =
+        "A simulated image series. Nothing in it was photographed; see truth.json for what it "
+        "shows.";
+    out["license"] = "CC0-1.0";
+    const Ring area = simulate::area_lonlat(scenario);
+    double west = 180, south = 90, east = -180, north = -90;
+    for (const Point p : area) {
+        west = std::min(west, p.x);
+        east = std::max(east, p.x);
+        south = std::min(south, p.y);
+        north = std::max(north, p.y);
+    }
+    out["extent"] = {
+        {"spatial", {{"bbox", Json::array({Json::array({west, south, east, north})})}}},
+        {"temporal",
+         {{"interval",
+           Json::array({Json::array({format_time(scenario.scenes.front().datetime),
+                                     format_time(scenario.scenes.back().datetime)})})}}}};
+    out["simulated"] = true;
+    out["links"] = Json::array();
+    for (const simulate::SceneFrame& frame : truth.frames)
+        out["links"].push_back({{"rel", "item"},
+                                {"href", "./images/" + frame.info.id + ".json"},
+                                {"type", "application/geo+json"}});
+    return out;
+}
+
+Json sites_json(const simulate::World& world) {
+    const Scenario& scenario = world.scenario;
+    Json properties{{"name", scenario.name},
+                    {"names", Json::object()},
+                    {"type", "political_prison_camp"},
+                    {"province", ""},
+                    {"status", "simulated"},
+                    {"sources", Json::array({fmt::format("fenceline simulate, scenario {}, seed {}",
+                                                         scenario.id, scenario.seed)})}};
+    if (scenario.line.kind != LineKind::none && scenario.line.known) {
+        properties["perimeter"] = polygon(simulate::digitised_line(world));
+        properties["perimeter_date"] = format_date(scenario.scenes.front().datetime);
+    }
+    Json feature{{"type", "Feature"},
+                 {"id", scenario.id},
+                 {"geometry", polygon(simulate::area_lonlat(scenario))},
+                 {"properties", properties}};
+    return {{"type", "FeatureCollection"}, {"features", Json::array({feature})}};
+}
+
+/// Removes the unfinished folder when anything goes wrong.
+struct Unfinished {
+    fs::path path;
+    bool done = false;
+    explicit Unfinished(fs::path p) : path(std::move(p)) {}
+    ~Unfinished() {
+        std::error_code ignored;
+        if (!done) fs::remove_all(path, ignored);
+    }
+    Unfinished(const Unfinished&) = delete;
+    Unfinished& operator=(const Unfinished&) = delete;
+};
+
+}  // namespace
+
+void write_series(const Scenario& scenario, const std::string& out_dir, Progress& progress,
+                  bool overwrite) {
+    initialise_gdal();
+    fs::path target = fs::path(out_dir).lexically_normal();
+    if (target.filename().empty()) target = target.parent_path();
+    if (fs::exists(target) && !overwrite)
+        throw UsageError(fmt::format("--out: {} exists; name another folder or give --overwrite",
+                                     target.string()));
+    std::error_code fault;
+    if (target.has_parent_path()) fs::create_directories(target.parent_path(), fault);
+    const fs::path folder =
+        target.parent_path() / fmt::format(".{}.unfinished", target.filename().string());
+    fs::remove_all(folder, fault);
+    fs::create_directories(folder / "images", fault);
+    if (fault) throw DataError(folder.string(), "cannot be made: " + fault.message());
+    Unfinished guard(folder);
+
+    const simulate::World world = simulate::build_world(scenario);
+    simulate::Truth truth = simulate::make_truth(world);
+    progress.stage("render", static_cast<int>(scenario.scenes.size()));
+    for (std::size_t s = 0; s < scenario.scenes.size(); ++s) {
+        throw_if_cancelled();
+        const ScenarioScene& scene = scenario.scenes[s];
+        const simulate::SceneFrame& frame = truth.frames[s];
+        const Raster raster = simulate::render(world, static_cast<int>(s), frame,
+                                               {0, 0, frame.grid.width, frame.grid.height});
+        TiffMetadata metadata;
+        const std::string when = format_time(scene.datetime);
+        metadata.tags["SIMULATED"] = "TRUE";
+        metadata.tags["TIFFTAG_DATETIME"] =
+            fmt::format("{}:{}:{} {}", when.substr(0, 4), when.substr(5, 2), when.substr(8, 2),
+                        when.substr(11, 8));
+        metadata.tags["TIFFTAG_SOFTWARE"] = "fenceline simulate";
+        metadata.tags["TIFFTAG_IMAGEDESCRIPTION"] = "SIMULATED image of " + scenario.name;
+        for (const BandRole role : frame.info.roles)
+            metadata.band_descriptions.push_back(name_of(role));
+        if (scenario.compression == "jpeg") metadata.jpeg_quality = scenario.jpeg_quality;
+        const fs::path image = folder / "images" / (frame.info.id + ".tif");
+        write_cog(image.string(), raster, scene.bits > 8 ? PixelType::u16 : PixelType::u8, 0,
+                  metadata);
+        truth.report.scenes[s].sha256 = sha256_of_file(image.string());
+        write_text(folder / "images" / (frame.info.id + ".json"),
+                   stac_item(scenario, frame, scene).dump(1) + "\n");
+        progress.step(frame.info.id);
+    }
+    write_text(folder / "collection.json", collection_json(scenario, truth).dump(1) + "\n");
+    write_text(folder / "truth.json", truth_json(world, truth).dump(1) + "\n");
+    write_text(folder / "sites.geojson", sites_json(world).dump(1) + "\n");
+    throw_if_cancelled();
+    // The old content stays whole until the new one is complete.
+    const fs::path old = target.parent_path() / fmt::format(".{}.old", target.filename().string());
+    fs::remove_all(old, fault);
+    if (fs::exists(target)) fs::rename(target, old);
+    fs::rename(folder, target, fault);
+    if (fault) throw DataError(target.string(), "cannot be put in place: " + fault.message());
+    guard.done = true;
+    fs::remove_all(old, fault);
+}
+
+}  // namespace fenceline
