@@ -4,20 +4,19 @@
 
 #include <array>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "core/projection.h"
 #include "input/image_io.h"
 #include "output/raster_writer.h"
+#include "output/report_json.h"
+#include "output/staged_output.h"
 #include "simulate/simulate.h"
 
 namespace fenceline {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 double rounded(double value, double unit) { return std::round(value / unit) * unit; }
@@ -32,101 +31,9 @@ Json polygon(const Ring& ring) {
     return {{"type", "Polygon"}, {"coordinates", Json::array({coordinates(ring)})}};
 }
 Json point(Point p) { return {{"type", "Point"}, {"coordinates", position(p)}}; }
-Json interval(const Interval& i) { return Json::array({i.low, i.high}); }
-Json time_or_null(const std::optional<Time>& time) {
-    return time ? Json(format_time(*time)) : Json(nullptr);
-}
-
-void write_text(const fs::path& path, const std::string& text) {
-    std::ofstream file(path, std::ios::binary);
-    file << text;
-    file.close();
-    if (!file) throw DataError(path.string(), "cannot be written", "is the disk full?");
-}
-
 Json truth_json(const simulate::World& world, const simulate::Truth& truth) {
     const Report& report = truth.report;
-    Json out;
-    out["schema"] = "fenceline-report/1";
-    out["software"] = {{"name", report.software.name},
-                       {"version", report.software.version},
-                       {"commit", report.software.commit}};
-    out["simulated"] = true;
-    out["site"] = {{"id", report.site->id},
-                   {"name", report.site->name},
-                   {"names", Json::object()},
-                   {"type", report.site->type},
-                   {"province", report.site->province}};
-    out["grid"] = {{"crs", report.grid.crs},
-                   {"gsd_m", report.grid.gsd_m},
-                   {"width", report.grid.width},
-                   {"height", report.grid.height},
-                   {"geotransform", report.grid.geotransform}};
-    out["scenes"] = Json::array();
-    for (const ReportScene& s : report.scenes)
-        out["scenes"].push_back({{"id", s.id},
-                                 {"datetime", time_or_null(s.datetime)},
-                                 {"source", s.source},
-                                 {"sha256", s.sha256},
-                                 {"sensor", s.sensor},
-                                 {"gsd_m", s.gsd_m},
-                                 {"bands", s.bands},
-                                 {"sun_azimuth", rounded(*s.sun_azimuth, 1e-4)},
-                                 {"sun_elevation", rounded(*s.sun_elevation, 1e-4)},
-                                 {"off_nadir", *s.off_nadir},
-                                 {"usable_fraction", s.usable_fraction},
-                                 {"role", s.role},
-                                 {"reason", s.reason}});
-    out["perimeters"] = Json::array();
-    for (const ReportPerimeter& p : report.perimeters) {
-        Json segments = Json::array();
-        for (const PerimeterSegment& s : p.segments)
-            segments.push_back({{"support", s.support}, {"length_m", s.length_m}});
-        out["perimeters"].push_back({{"scene", p.scene},
-                                     {"datetime", format_time(p.datetime)},
-                                     {"area_m2", p.area_m2},
-                                     {"area_ci", interval(p.area_ci)},
-                                     {"length_m", p.length_m},
-                                     {"length_ci", interval(p.length_ci)},
-                                     {"supported_fraction", p.supported_fraction},
-                                     {"origin", p.origin},
-                                     {"geometry", polygon(p.geometry)},
-                                     {"segments", segments}});
-    }
-    out["structures"] = Json::array();
-    for (const ReportStructure& s : report.structures) {
-        Json observations = Json::array();
-        for (const StructureObservation& o : s.observations)
-            observations.push_back({{"scene", o.scene}, {"seen", o.seen}, {"score", o.score}});
-        out["structures"].push_back(
-            {{"id", s.id},
-             {"kind", s.kind},
-             {"geometry", s.footprint.empty() ? point(s.position) : polygon(s.footprint)},
-             {"area_m2", s.area_m2},
-             {"height_m", *s.height_m},
-             {"height_ci", interval(*s.height_ci)},
-             {"last_not_seen", time_or_null(s.last_not_seen)},
-             {"first_seen", time_or_null(s.first_seen)},
-             {"last_seen", time_or_null(s.last_seen)},
-             {"first_not_seen", time_or_null(s.first_not_seen)},
-             {"confidence", s.confidence},
-             {"observations", observations}});
-    }
-    out["changes"] = Json::array();
-    for (const ReportChange& c : report.changes)
-        out["changes"].push_back(
-            {{"id", c.id},
-             {"kind", c.kind},
-             {"state", c.state},
-             {"confidence", c.confidence},
-             {"geometry", c.footprint.empty() ? point(c.position) : polygon(c.footprint)},
-             {"area_m2", c.area_m2},
-             {"last_not_seen", time_or_null(c.last_not_seen)},
-             {"first_seen", time_or_null(c.first_seen)},
-             {"structure", c.structure ? Json(*c.structure) : Json(nullptr)},
-             {"observations", Json::array()}});
-    out["findings"] = Json::array();
-    out["not_observable"] = Json::array();
+    Json out = Json::parse(report_json(report));
 
     // What only a simulation knows.
     Json exact;
@@ -326,37 +233,12 @@ Json sites_json(const simulate::World& world) {
     return {{"type", "FeatureCollection"}, {"features", Json::array({feature})}};
 }
 
-/// Removes the unfinished folder when anything goes wrong.
-struct Unfinished {
-    fs::path path;
-    bool done = false;
-    explicit Unfinished(fs::path p) : path(std::move(p)) {}
-    ~Unfinished() {
-        std::error_code ignored;
-        if (!done) fs::remove_all(path, ignored);
-    }
-    Unfinished(const Unfinished&) = delete;
-    Unfinished& operator=(const Unfinished&) = delete;
-};
-
 }  // namespace
 
 void write_series(const Scenario& scenario, const std::string& out_dir, Progress& progress,
                   bool overwrite) {
     initialise_gdal();
-    fs::path target = fs::path(out_dir).lexically_normal();
-    if (target.filename().empty()) target = target.parent_path();
-    if (fs::exists(target) && !overwrite)
-        throw UsageError(fmt::format("--out: {} exists; name another folder or give --overwrite",
-                                     target.string()));
-    std::error_code fault;
-    if (target.has_parent_path()) fs::create_directories(target.parent_path(), fault);
-    const fs::path folder =
-        target.parent_path() / fmt::format(".{}.unfinished", target.filename().string());
-    fs::remove_all(folder, fault);
-    fs::create_directories(folder / "images", fault);
-    if (fault) throw DataError(folder.string(), "cannot be made: " + fault.message());
-    Unfinished guard(folder);
+    StagedOutput staged(out_dir, overwrite);
 
     const simulate::World world = simulate::build_world(scenario);
     simulate::Truth truth = simulate::make_truth(world);
@@ -378,26 +260,18 @@ void write_series(const Scenario& scenario, const std::string& out_dir, Progress
         for (const BandRole role : frame.info.roles)
             metadata.band_descriptions.push_back(name_of(role));
         if (scenario.compression == "jpeg") metadata.jpeg_quality = scenario.jpeg_quality;
-        const fs::path image = folder / "images" / (frame.info.id + ".tif");
-        write_cog(image.string(), raster, scene.bits > 8 ? PixelType::u16 : PixelType::u8, 0,
-                  metadata);
-        truth.report.scenes[s].sha256 = sha256_of_file(image.string());
-        write_text(folder / "images" / (frame.info.id + ".json"),
+        const std::string image = staged.path("images/" + frame.info.id + ".tif");
+        write_cog(image, raster, scene.bits > 8 ? PixelType::u16 : PixelType::u8, 0, metadata);
+        truth.report.scenes[s].sha256 = sha256_of_file(image);
+        write_file(staged.path("images/" + frame.info.id + ".json"),
                    stac_item(scenario, frame, scene).dump(1) + "\n");
         progress.step(frame.info.id);
     }
-    write_text(folder / "collection.json", collection_json(scenario, truth).dump(1) + "\n");
-    write_text(folder / "truth.json", truth_json(world, truth).dump(1) + "\n");
-    write_text(folder / "sites.geojson", sites_json(world).dump(1) + "\n");
+    write_file(staged.path("collection.json"), collection_json(scenario, truth).dump(1) + "\n");
+    write_file(staged.path("truth.json"), truth_json(world, truth).dump(1) + "\n");
+    write_file(staged.path("sites.geojson"), sites_json(world).dump(1) + "\n");
     throw_if_cancelled();
-    // The old content stays whole until the new one is complete.
-    const fs::path old = target.parent_path() / fmt::format(".{}.old", target.filename().string());
-    fs::remove_all(old, fault);
-    if (fs::exists(target)) fs::rename(target, old);
-    fs::rename(folder, target, fault);
-    if (fault) throw DataError(target.string(), "cannot be put in place: " + fault.message());
-    guard.done = true;
-    fs::remove_all(old, fault);
+    staged.commit();
 }
 
 }  // namespace fenceline

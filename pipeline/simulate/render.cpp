@@ -347,7 +347,7 @@ void paint_ground(const Context& c, const LandLattice& lattice, Work& w) {
                 rough = 0.21F;
             }
             const float tone =
-                std::exp(rough * (0.55F * grain[1] + 0.62F * grain[2] + 0.55F * grain[0]) +
+                std::exp(1.15F * rough * (0.55F * grain[1] + 0.62F * grain[2] + 0.55F * grain[0]) +
                          (parcel_here ? 0.05F : 0.11F) * land.patch + 0.05F * grain[3]);
             for (std::size_t b = 0; b < 4; ++b) w.band[b][k] = colour[b] * tone;
             w.tilt[k] = slope;
