@@ -20,7 +20,8 @@ namespace fenceline::test {
 struct TemporaryFolder {
     std::filesystem::path path;
     TemporaryFolder() {
-        std::string name = (std::filesystem::temp_directory_path() / "fenceline_test_XXXXXX").string();
+        std::string name =
+            (std::filesystem::temp_directory_path() / "fenceline_test_XXXXXX").string();
         path = mkdtemp(name.data());
         path = std::filesystem::canonical(path);
     }
@@ -43,7 +44,8 @@ inline std::string read_bytes(const std::string& path) {
     return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// How a test image is made; value(band, column, row) with the pixel's centre at (column + 0.5, row + 0.5).
+/// How a test image is made; value(band, column, row) with the pixel's centre at (column + 0.5, row
+/// + 0.5).
 struct ImageRecipe {
     int width = 64, height = 64, bands = 1;
     GDALDataType type = GDT_UInt16;
@@ -51,7 +53,9 @@ struct ImageRecipe {
     std::array<double, 6> geotransform{500000, 1, 0, 4630000, 0, -1};
     std::vector<std::string> creation;
     std::map<std::string, std::string> tags{{"TIFFTAG_DATETIME", "2017:08:29 04:50:11"}};
-    std::function<double(int, int, int)> value = [](int b, int x, int y) { return 100.0 + 10 * b + x + 2 * y; };
+    std::function<double(int, int, int)> value = [](int b, int x, int y) {
+        return 100.0 + 10 * b + x + 2 * y;
+    };
     std::function<void(GDALDataset&)> more;
 };
 
@@ -75,9 +79,11 @@ inline void write_image(const std::string& path, const ImageRecipe& recipe) {
         std::vector<double> line(static_cast<std::size_t>(recipe.width));
         for (int b = 0; b < recipe.bands; ++b)
             for (int y = 0; y < recipe.height; ++y) {
-                for (int x = 0; x < recipe.width; ++x) line[static_cast<std::size_t>(x)] = recipe.value(b, x, y);
-                if (image->GetRasterBand(b + 1)->RasterIO(GF_Write, 0, y, recipe.width, 1, line.data(), recipe.width, 1,
-                                                          GDT_Float64, 0, 0, nullptr) != CE_None)
+                for (int x = 0; x < recipe.width; ++x)
+                    line[static_cast<std::size_t>(x)] = recipe.value(b, x, y);
+                if (image->GetRasterBand(b + 1)->RasterIO(GF_Write, 0, y, recipe.width, 1,
+                                                          line.data(), recipe.width, 1, GDT_Float64,
+                                                          0, 0, nullptr) != CE_None)
                     throw std::runtime_error("cannot write " + path);
             }
     }

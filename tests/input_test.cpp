@@ -1,5 +1,5 @@
-#include <gtest/gtest.h>
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 #include <tbb/global_control.h>
 
 #include <cmath>
@@ -52,7 +52,8 @@ double surface(Point map) {
     return 1000 + 300 * std::sin((map.x - 500000) / 9.0) + 200 * std::cos((map.y - 4630000) / 11.0);
 }
 
-// ---------------------------------------------------------------------------------------------- sampling
+// ----------------------------------------------------------------------------------------------
+// sampling
 
 TEST(ReadOnGrid, PixelCentresMeanWhatGridSays) {
     const TemporaryFolder folder;
@@ -69,7 +70,8 @@ TEST(ReadOnGrid, PixelCentresMeanWhatGridSays) {
         for (int y = 0; y < grid.height; ++y)
             for (int x = 0; x < grid.width; ++x) {
                 ASSERT_EQ(image.raster.valid.at(x, y), 1);
-                ASSERT_NEAR(image.raster.bands[0].at(x, y), surface(grid.map_from_px(warp({x + 0.5, y + 0.5}))), 0.6)
+                ASSERT_NEAR(image.raster.bands[0].at(x, y),
+                            surface(grid.map_from_px(warp({x + 0.5, y + 0.5}))), 0.6)
                     << x << " " << y;
             }
     }
@@ -91,12 +93,13 @@ TEST(ReadOnGrid, OtherCrsSouthUpAndTurnedImagesLandOnTheSamePlace) {
     };
     const Transform to_lonlat("EPSG:32652", "EPSG:4326"), to_mercator("EPSG:32652", "EPSG:3857");
     const Point nw = to_lonlat({500000, 4630000}), nw_mercator = to_mercator({500000, 4630000});
-    for (const Case& k : {Case{"utm", "EPSG:32652", {500000, 1, 0, 4630000, 0, -1}},
-                          Case{"south_up", "EPSG:32652", {500000, 1, 0, 4629880, 0, 1}},
-                          Case{"turned", "EPSG:32652", {499990, c, s, 4629970, s, -c}},
-                          Case{"neighbour_zone", "EPSG:32651", {0, 0, 0, 0, 0, 0}},
-                          Case{"degrees", "EPSG:4326", {nw.x, 1.2e-5, 0, nw.y, 0, -0.9e-5}},
-                          Case{"mercator", "EPSG:3857", {nw_mercator.x, 1.34, 0, nw_mercator.y, 0, -1.34}}}) {
+    for (const Case& k :
+         {Case{"utm", "EPSG:32652", {500000, 1, 0, 4630000, 0, -1}},
+          Case{"south_up", "EPSG:32652", {500000, 1, 0, 4629880, 0, 1}},
+          Case{"turned", "EPSG:32652", {499990, c, s, 4629970, s, -c}},
+          Case{"neighbour_zone", "EPSG:32651", {0, 0, 0, 0, 0, 0}},
+          Case{"degrees", "EPSG:4326", {nw.x, 1.2e-5, 0, nw.y, 0, -0.9e-5}},
+          Case{"mercator", "EPSG:3857", {nw_mercator.x, 1.34, 0, nw_mercator.y, 0, -1.34}}}) {
         Grid source;
         source.crs_wkt = wkt_of(k.crs);
         source.geotransform = k.transform;
@@ -110,7 +113,9 @@ TEST(ReadOnGrid, OtherCrsSouthUpAndTurnedImagesLandOnTheSamePlace) {
         recipe.crs = k.crs;
         recipe.geotransform = source.geotransform;
         const Transform to_utm(k.crs, "EPSG:32652");
-        recipe.value = [&](int, int x, int y) { return surface(to_utm(source.map_from_px({x + 0.5, y + 0.5}))); };
+        recipe.value = [&](int, int x, int y) {
+            return surface(to_utm(source.map_from_px({x + 0.5, y + 0.5})));
+        };
         write_image(folder / (std::string(k.name) + ".tif"), recipe);
         const SceneInfo info = probed(folder / (std::string(k.name) + ".tif"));
         EXPECT_NEAR(info.gsd_m, 1.0, 0.02) << k.name << ": true metres";
@@ -118,7 +123,9 @@ TEST(ReadOnGrid, OtherCrsSouthUpAndTurnedImagesLandOnTheSamePlace) {
         for (int y = 0; y < grid.height; ++y)
             for (int x = 0; x < grid.width; ++x) {
                 ASSERT_EQ(image.raster.valid.at(x, y), 1) << k.name;
-                ASSERT_NEAR(image.raster.bands[0].at(x, y), surface(grid.map_from_px({x + 0.5, y + 0.5})), 1.5) << k.name;
+                ASSERT_NEAR(image.raster.bands[0].at(x, y),
+                            surface(grid.map_from_px({x + 0.5, y + 0.5})), 1.5)
+                    << k.name;
             }
     }
 }
@@ -130,13 +137,16 @@ TEST(ReadOnGrid, FinerSourcesAreAveragedNotAliased) {
     recipe.type = GDT_Float32;
     recipe.geotransform = {500000, 0.25, 0, 4630000, 0, -0.25};
     // A chequerboard of single pixels on a ramp: the board must vanish, the ramp must stay.
-    recipe.value = [](int, int x, int y) { return 1000 + 2.0 * x + ((x + y) % 2 == 0 ? 500 : -500); };
+    recipe.value = [](int, int x, int y) {
+        return 1000 + 2.0 * x + ((x + y) % 2 == 0 ? 500 : -500);
+    };
     write_image(folder / "a.tif", recipe);
     const Grid grid = utm_grid(500010, 4629990, 1, 40, 40);
     const GridImage image = read_on_grid(probed(folder / "a.tif"), grid, {}, {});
     for (int y = 0; y < 40; ++y)
         for (int x = 0; x < 40; ++x)
-            ASSERT_NEAR(image.raster.bands[0].at(x, y), 1000 + 2.0 * (40 + 4 * x + 1.5), 3.0) << x << " " << y;
+            ASSERT_NEAR(image.raster.bands[0].at(x, y), 1000 + 2.0 * (40 + 4 * x + 1.5), 3.0)
+                << x << " " << y;
 }
 
 TEST(ReadOnGrid, NoDataAlphaMaskAndNanAreHoles) {
@@ -144,7 +154,9 @@ TEST(ReadOnGrid, NoDataAlphaMaskAndNanAreHoles) {
     const auto hole = [](int x, int y) { return x >= 20 && x < 30 && y >= 20 && y < 30; };
     ImageRecipe no_data;
     no_data.bands = 3;
-    no_data.value = [&](int b, int x, int y) { return hole(x, y) ? 0.0 : b == 2 && x == 40 ? 0.0 : 500.0; };
+    no_data.value = [&](int b, int x, int y) {
+        return hole(x, y) ? 0.0 : b == 2 && x == 40 ? 0.0 : 500.0;
+    };
     no_data.more = [](GDALDataset& d) {
         for (int b = 1; b <= 3; ++b) d.GetRasterBand(b)->SetNoDataValue(0);
     };
@@ -170,23 +182,29 @@ TEST(ReadOnGrid, NoDataAlphaMaskAndNanAreHoles) {
             d.CreateMaskBand(GMF_PER_DATASET);
             std::vector<std::uint8_t> line(64);
             for (int y = 0; y < 64; ++y) {
-                for (int x = 0; x < 64; ++x) line[static_cast<std::size_t>(x)] = hole(x, y) ? 0 : 255;
-                ASSERT_EQ(d.GetRasterBand(1)->GetMaskBand()->RasterIO(GF_Write, 0, y, 64, 1, line.data(), 64, 1, GDT_Byte, 0,
-                                                                      0, nullptr), CE_None);
+                for (int x = 0; x < 64; ++x)
+                    line[static_cast<std::size_t>(x)] = hole(x, y) ? 0 : 255;
+                ASSERT_EQ(d.GetRasterBand(1)->GetMaskBand()->RasterIO(
+                              GF_Write, 0, y, 64, 1, line.data(), 64, 1, GDT_Byte, 0, 0, nullptr),
+                          CE_None);
             }
             CPLSetThreadLocalConfigOption("GDAL_TIFF_INTERNAL_MASK", nullptr);
         };
         write_image(folder / (internal ? "mask_inside.tif" : "mask_beside.tif"), mask);
     }
     ASSERT_TRUE(fs::exists(folder / "mask_beside.tif.msk"));
-    for (const char* name : {"nodata.tif", "alpha.tif", "nan.tif", "inf.tif", "mask_inside.tif", "mask_beside.tif"}) {
+    for (const char* name :
+         {"nodata.tif", "alpha.tif", "nan.tif", "inf.tif", "mask_inside.tif", "mask_beside.tif"}) {
         const SceneInfo info = probed(folder / name);
-        EXPECT_EQ(info.band_count, name == std::string("alpha.tif") || name == std::string("nodata.tif") ? 3 : 1);
+        EXPECT_EQ(info.band_count,
+                  name == std::string("alpha.tif") || name == std::string("nodata.tif") ? 3 : 1);
         // Half a pixel off, so that the border of the hole is interpolated.
-        const GridImage image = read_on_grid(info, utm_grid(500000.4, 4630000.2, 1, 64, 64), {}, {});
+        const GridImage image =
+            read_on_grid(info, utm_grid(500000.4, 4630000.2, 1, 64, 64), {}, {});
         for (int y = 0; y < 63; ++y)
             for (int x = 0; x < 63; ++x) {
-                ASSERT_EQ(image.raster.valid.at(x, y) == 0, hole(x, y)) << name << " " << x << " " << y;
+                ASSERT_EQ(image.raster.valid.at(x, y) == 0, hole(x, y))
+                    << name << " " << x << " " << y;
                 ASSERT_EQ((image.masks.at(x, y) & kNoData) != 0, hole(x, y)) << name;
                 if (hole(x, y) || x == 39 || x == 40 || x == 41 || x == 38) continue;
                 ASSERT_NEAR(image.raster.bands[0].at(x, y), image.raster.bands[0].at(2, 2), 0.01)
@@ -205,7 +223,8 @@ TEST(ReadOnGrid, SaturationScaleAndOffset) {
         d.GetRasterBand(1)->SetOffset(-10);
     };
     write_image(folder / "a.tif", recipe);
-    const GridImage image = read_on_grid(probed(folder / "a.tif"), utm_grid(500000, 4630000, 1, 64, 64), {}, {});
+    const GridImage image =
+        read_on_grid(probed(folder / "a.tif"), utm_grid(500000, 4630000, 1, 64, 64), {}, {});
     EXPECT_EQ(image.masks.at(10, 10), kSaturated);
     EXPECT_EQ(image.masks.at(50, 10), 0);
     EXPECT_NEAR(image.raster.bands[0].at(50, 10), 40, 1e-4);
@@ -236,7 +255,9 @@ TEST(ReadOnGrid, SameBytesForAnyNumberOfThreads) {
         for (int y = 0; y < grid.height; ++y)
             for (std::size_t k = 1; k < images.size(); ++k)
                 for (std::size_t b = 0; b < 3; ++b)
-                    ASSERT_EQ(std::memcmp(images[0].raster.bands[b].row(y), images[k].raster.bands[b].row(y), 300 * sizeof(float)), 0);
+                    ASSERT_EQ(std::memcmp(images[0].raster.bands[b].row(y),
+                                          images[k].raster.bands[b].row(y), 300 * sizeof(float)),
+                              0);
     }
 }
 
@@ -260,13 +281,15 @@ TEST(ReadOnGrid, TinyImages) {
         recipe.value = [](int, int, int) { return 42; };
         const std::string path = folder / fmt::format("t{}.tif", size);
         write_image(path, recipe);
-        const GridImage image = read_on_grid(probed(path), utm_grid(499999, 4630001, 0.5, 20, 20), {}, {});
+        const GridImage image =
+            read_on_grid(probed(path), utm_grid(499999, 4630001, 0.5, 20, 20), {}, {});
         EXPECT_NEAR(image.raster.bands[0].at(3, 3), 42, 1e-4);
         EXPECT_EQ(image.raster.valid.at(0, 0), 0);
     }
 }
 
-// ---------------------------------------------------------------------------------------- georeferencing
+// ----------------------------------------------------------------------------------------
+// georeferencing
 
 TEST(Georeferencing, ControlPointsGiveTheSamePlaceAsAnAffineImage) {
     const TemporaryFolder folder;
@@ -294,7 +317,8 @@ TEST(Georeferencing, ControlPointsGiveTheSamePlaceAsAnAffineImage) {
     const GridImage image = read_on_grid(info, grid, {}, {});
     for (int y = 0; y < grid.height; ++y)
         for (int x = 0; x < grid.width; ++x)
-            ASSERT_NEAR(image.raster.bands[0].at(x, y), surface(grid.map_from_px({x + 0.5, y + 0.5})), 1.0);
+            ASSERT_NEAR(image.raster.bands[0].at(x, y),
+                        surface(grid.map_from_px({x + 0.5, y + 0.5})), 1.0);
     EXPECT_THROW(image_grid(info, {}), DataError);
 }
 
@@ -303,7 +327,8 @@ TEST(Georeferencing, RationalPolynomialsWithHeightAndDem) {
     const Point centre = Transform("EPSG:32652", "EPSG:4326")({500100, 4629900});
     // Linear RPCs: 1 m pixels, and a metre of height moves the ground 0.5 pixels along the samples.
     const double degrees_x = 1e-3, degrees_y = 1e-3;
-    const double px_x = degrees_x * 111320 * std::cos(centre.y * std::numbers::pi / 180), px_y = degrees_y * 111080;
+    const double px_x = degrees_x * 111320 * std::cos(centre.y * std::numbers::pi / 180),
+                 px_y = degrees_y * 111080;
     const auto terms = [](double constant, double lon, double lat, double height) {
         std::string text = fmt::format("{} {} {} {}", constant, lon, lat, height);
         for (int i = 4; i < 20; ++i) text += " 0";
@@ -317,7 +342,9 @@ TEST(Georeferencing, RationalPolynomialsWithHeightAndDem) {
     recipe.value = [](int, int x, int y) { return 100 + x + 1000 * y; };
     recipe.more = [&](GDALDataset& d) {
         char** rpc = nullptr;
-        const auto set = [&](const char* key, const std::string& value) { rpc = CSLSetNameValue(rpc, key, value.c_str()); };
+        const auto set = [&](const char* key, const std::string& value) {
+            rpc = CSLSetNameValue(rpc, key, value.c_str());
+        };
         set("LINE_OFF", "99.5");
         set("SAMP_OFF", "99.5");
         set("LAT_OFF", fmt::format("{:.12f}", centre.y));
@@ -340,12 +367,15 @@ TEST(Georeferencing, RationalPolynomialsWithHeightAndDem) {
     const auto sample = [&](const GeorefOptions& georef) {
         const SceneInfo info = probed(folder / "rpc.tif", georef);
         EXPECT_NEAR(info.gsd_m, 1, 0.02);
-        return static_cast<double>(read_on_grid(info, grid, {}, georef).raster.bands[0].at(20, 20)) - 100;
+        return static_cast<double>(
+                   read_on_grid(info, grid, {}, georef).raster.bands[0].at(20, 20)) -
+               100;
     };
     GeorefOptions flat, high, dem;
     high.height_m = 60;
     const double at_0 = sample(flat), at_60 = sample(high);
-    // value = column + 1000 · row, the grid pixel's centre lies 0.5 m east and south of the RPC's centre.
+    // value = column + 1000 · row, the grid pixel's centre lies 0.5 m east and south of the RPC's
+    // centre.
     EXPECT_NEAR(std::fmod(at_60 - at_0 + 500, 1000.0) - 500, 30, 0.1) << "60 m move 30 pixels";
     EXPECT_NEAR(std::round(at_0 / 1000), 100, 1.01);
     ImageRecipe ground;
@@ -358,7 +388,8 @@ TEST(Georeferencing, RationalPolynomialsWithHeightAndDem) {
     EXPECT_NEAR(sample(dem), at_60, 5) << "a flat DEM is a constant height";
 }
 
-// ------------------------------------------------------------------------------------------- given masks
+// ------------------------------------------------------------------------------------------- given
+// masks
 
 TEST(GivenMask, Udm2AndSclSetTheirBits) {
     const TemporaryFolder folder;
@@ -366,7 +397,9 @@ TEST(GivenMask, Udm2AndSclSetTheirBits) {
     ImageRecipe udm;
     udm.bands = 8;
     udm.type = GDT_Byte;
-    udm.value = [](int b, int x, int) { return b == x / 8 ? 1 : 0; };  // column block k sets band k + 1
+    udm.value = [](int b, int x, int) {
+        return b == x / 8 ? 1 : 0;
+    };  // column block k sets band k + 1
     write_image(folder / "x_20210430_3B_udm2.tif", udm);
     const auto scenes = find_scenes(folder.path.string(), {});
     ASSERT_EQ(scenes.size(), 1U) << "a mask is no scene";
@@ -375,7 +408,8 @@ TEST(GivenMask, Udm2AndSclSetTheirBits) {
     const GridImage image = read_on_grid(scenes[0], grid, {}, {});
     EXPECT_TRUE(image.mask_given);
     const int want[] = {0, kSnow, kCloudShadow, kHaze, kHaze, kCloud, 0, kNoData};
-    for (int k = 0; k < 8; ++k) EXPECT_EQ(image.masks.at(8 * k + 4, 30), want[k]) << "band " << k + 1;
+    for (int k = 0; k < 8; ++k)
+        EXPECT_EQ(image.masks.at(8 * k + 4, 30), want[k]) << "band " << k + 1;
     EXPECT_EQ(image.raster.valid.at(60, 30), 0);
 
     ImageRecipe scl;
@@ -395,7 +429,8 @@ TEST(GivenMask, Udm2AndSclSetTheirBits) {
     EXPECT_EQ(classified.masks.at(4 * 11 + 2, 9), kSnow);
 }
 
-// ---------------------------------------------------------------------------------------------- metadata
+// ----------------------------------------------------------------------------------------------
+// metadata
 
 TEST(Probe, ReadsVendorMetadataInItsOrder) {
     const TemporaryFolder folder;
@@ -404,13 +439,16 @@ TEST(Probe, ReadsVendorMetadataInItsOrder) {
     recipe.tags["SIMULATED"] = "TRUE";
     write_image(folder / "w_20200101.tif", recipe);
     write_text(folder / "w_20200101.IMD",
-               "version = \"28.2\";\nBEGIN_GROUP = IMAGE_1\n\tsatId = \"WV02\";\n\tfirstLineTime = 2021-04-30T02:25:31.123456Z;\n"
-               "\tmeanSunAz = 151.2;\n\tmeanSunEl = 55.5;\n\tmeanSatAz = 201.0;\n\tmeanOffNadirViewAngle = 17.3;\n"
+               "version = \"28.2\";\nBEGIN_GROUP = IMAGE_1\n\tsatId = \"WV02\";\n\tfirstLineTime = "
+               "2021-04-30T02:25:31.123456Z;\n"
+               "\tmeanSunAz = 151.2;\n\tmeanSunEl = 55.5;\n\tmeanSatAz = "
+               "201.0;\n\tmeanOffNadirViewAngle = 17.3;\n"
                "\tmeanCollectedGSD = 0.52;\n\tcloudCover = 0.01;\nEND_GROUP = IMAGE_1\nEND;\n");
     write_text(folder / "w_20200101.RPB", "satId = \"WV02\";\nEND;\n");
     const SceneInfo info = probed(folder / "w_20200101.tif");
     ASSERT_TRUE(info.datetime);
-    EXPECT_EQ(format_time(*info.datetime), "2021-04-30T02:25:31.123456Z") << "line time before every other";
+    EXPECT_EQ(format_time(*info.datetime), "2021-04-30T02:25:31.123456Z")
+        << "line time before every other";
     EXPECT_EQ(info.datetime_from, "metadata");
     EXPECT_EQ(info.sensor, "WV02");
     EXPECT_DOUBLE_EQ(info.sun_azimuth_deg.value_or(0), 151.2);
@@ -418,7 +456,8 @@ TEST(Probe, ReadsVendorMetadataInItsOrder) {
     EXPECT_DOUBLE_EQ(info.view_azimuth_deg.value_or(0), 201.0);
     EXPECT_DOUBLE_EQ(info.off_nadir_deg.value_or(0), 17.3);
     EXPECT_TRUE(info.simulated);
-    EXPECT_EQ(info.roles, (std::vector{BandRole::blue, BandRole::green, BandRole::red, BandRole::nir}));
+    EXPECT_EQ(info.roles,
+              (std::vector{BandRole::blue, BandRole::green, BandRole::red, BandRole::nir}));
     EXPECT_FALSE(info.notes.empty()) << "the file name says another date";
     EXPECT_FALSE(info.extra_files.empty()) << "the IMD was read";
     EXPECT_EQ(info.footprint_lonlat.size(), 32U);
@@ -448,26 +487,34 @@ TEST(Probe, BandRolesFromDescriptionsAndColours) {
         for (int b = 0; b < 4; ++b) d.GetRasterBand(b + 1)->SetDescription(names[b]);
     };
     write_image(folder / "names.tif", recipe);
-    EXPECT_EQ(probed(folder / "names.tif").roles, (std::vector{BandRole::nir, BandRole::red, BandRole::green, BandRole::blue}));
+    EXPECT_EQ(probed(folder / "names.tif").roles,
+              (std::vector{BandRole::nir, BandRole::red, BandRole::green, BandRole::blue}));
     ImageRecipe colours;
     colours.bands = 4;
     colours.creation = {"PHOTOMETRIC=RGB", "ALPHA=NO"};
     write_image(folder / "colours.tif", colours);
-    EXPECT_EQ(probed(folder / "colours.tif").roles, (std::vector{BandRole::red, BandRole::green, BandRole::blue, BandRole::nir}));
+    EXPECT_EQ(probed(folder / "colours.tif").roles,
+              (std::vector{BandRole::red, BandRole::green, BandRole::blue, BandRole::nir}));
 }
 
-// --------------------------------------------------------------------------------------------- bad input
+// --------------------------------------------------------------------------------------------- bad
+// input
 
 TEST(BadInput, DisguisedVrtIsRefused) {
     const TemporaryFolder folder;
     write_text(folder / "secret.bin", std::string(64, 'x'));
-    const std::string vrt = "<VRTDataset rasterXSize=\"8\" rasterYSize=\"8\"><SRS>EPSG:32652</SRS><GeoTransform>500000,1,0,4630000,0,-1"
-                            "</GeoTransform><VRTRasterBand dataType=\"Byte\" band=\"1\" subClass=\"VRTRawRasterBand\">"
-                            "<SourceFilename relativeToVRT=\"1\">secret.bin</SourceFilename><ImageOffset>0</ImageOffset>"
-                            "<PixelOffset>1</PixelOffset><LineOffset>8</LineOffset></VRTRasterBand></VRTDataset>";
+    const std::string vrt =
+        "<VRTDataset rasterXSize=\"8\" "
+        "rasterYSize=\"8\"><SRS>EPSG:32652</SRS><GeoTransform>500000,1,0,4630000,0,-1"
+        "</GeoTransform><VRTRasterBand dataType=\"Byte\" band=\"1\" subClass=\"VRTRawRasterBand\">"
+        "<SourceFilename "
+        "relativeToVRT=\"1\">secret.bin</SourceFilename><ImageOffset>0</ImageOffset>"
+        "<PixelOffset>1</PixelOffset><LineOffset>8</LineOffset></VRTRasterBand></VRTDataset>";
     write_text(folder / "a_20200101.tif", vrt);
     EXPECT_NE(refusal(folder / "a_20200101.tif").find("not recognized"), std::string::npos);
-    write_text(folder / "wms_20200101.tif", "<GDAL_WMS><Service name=\"TMS\"><ServerUrl>http://127.0.0.1:9/</ServerUrl></Service></GDAL_WMS>");
+    write_text(folder / "wms_20200101.tif",
+               "<GDAL_WMS><Service "
+               "name=\"TMS\"><ServerUrl>http://127.0.0.1:9/</ServerUrl></Service></GDAL_WMS>");
     EXPECT_FALSE(refusal(folder / "wms_20200101.tif").empty());
     // As a sidecar it must stay inert: neither overviews nor masks may bring another driver in.
     write_image(folder / "b.tif", {});
@@ -477,13 +524,15 @@ TEST(BadInput, DisguisedVrtIsRefused) {
     EXPECT_TRUE(info.extra_files.empty()) << info.extra_files.front();
     const auto scenes = find_scenes(folder.path.string(), {});
     EXPECT_EQ(scenes.size(), 3U);
-    for (const auto& scene : scenes) EXPECT_EQ(scene.left_out.empty(), scene.id == "b") << scene.left_out;
+    for (const auto& scene : scenes)
+        EXPECT_EQ(scene.left_out.empty(), scene.id == "b") << scene.left_out;
 }
 
 TEST(BadInput, SidecarsThatMoveTheImageAreReportedAndIgnored) {
     const TemporaryFolder folder;
     write_image(folder / "a.tif", {});
-    write_text(folder / "a.tif.aux.xml", "<PAMDataset><GeoTransform> 0, 9, 0, 0, 0, -9</GeoTransform></PAMDataset>");
+    write_text(folder / "a.tif.aux.xml",
+               "<PAMDataset><GeoTransform> 0, 9, 0, 0, 0, -9</GeoTransform></PAMDataset>");
     write_image(folder / "b.tif", {});
     write_text(folder / "b.tfw", "9\n0\n0\n-9\n0\n0\n");
     write_image(folder / "c.tif", {});
@@ -503,13 +552,15 @@ TEST(BadInput, HugeBlocksAndEmptyGiantsCostNothing) {
     ImageRecipe bomb;
     bomb.width = bomb.height = 60000;
     bomb.type = GDT_Byte;
-    bomb.creation = {"TILED=YES", "BLOCKXSIZE=60000", "BLOCKYSIZE=60000", "SPARSE_OK=TRUE", "COMPRESS=DEFLATE"};
+    bomb.creation = {"TILED=YES", "BLOCKXSIZE=60000", "BLOCKYSIZE=60000", "SPARSE_OK=TRUE",
+                     "COMPRESS=DEFLATE"};
     bomb.value = nullptr;
     write_image(folder / "bomb.tif", bomb);
     EXPECT_NE(refusal(folder / "bomb.tif").find("60000×60000"), std::string::npos);
     ImageRecipe giant = bomb;
     giant.width = giant.height = 300000;
-    giant.creation = {"TILED=YES", "BLOCKXSIZE=4096", "BLOCKYSIZE=4096", "SPARSE_OK=TRUE", "COMPRESS=DEFLATE", "BIGTIFF=YES"};
+    giant.creation = {"TILED=YES",      "BLOCKXSIZE=4096",  "BLOCKYSIZE=4096",
+                      "SPARSE_OK=TRUE", "COMPRESS=DEFLATE", "BIGTIFF=YES"};
     write_image(folder / "giant.tif", giant);
     EXPECT_EQ(refusal(folder / "giant.tif"), "") << "only the window is read";
 }
@@ -523,7 +574,8 @@ TEST(BadInput, DamagedFilesKeepGdalsWords) {
     recipe.value = [&](int, int, int) { return random() % 60000; };
     write_image(folder / "whole.tif", recipe);
     const std::string bytes = test::read_bytes(folder / "whole.tif");
-    for (const std::size_t size : {std::size_t{0}, std::size_t{4}, std::size_t{8}, std::size_t{100}, std::size_t{237}}) {
+    for (const std::size_t size :
+         {std::size_t{0}, std::size_t{4}, std::size_t{8}, std::size_t{100}, std::size_t{237}}) {
         write_text(folder / "cut.tif", bytes.substr(0, size));
         EXPECT_NE(refusal(folder / "cut.tif").find("cut.tif"), std::string::npos) << size;
     }
@@ -541,7 +593,9 @@ TEST(BadInput, DamagedFilesKeepGdalsWords) {
     // No crash whatever the bytes; that is all that can be asked of a flipped bit.
     for (int trial = 0; trial < 200; ++trial) {
         std::string flipped = bytes;
-        for (int k = 0; k < 4; ++k) flipped[random() % std::min<std::size_t>(flipped.size(), 700)] ^= static_cast<char>(1U << (random() % 8));
+        for (int k = 0; k < 4; ++k)
+            flipped[random() % std::min<std::size_t>(flipped.size(), 700)] ^=
+                static_cast<char>(1U << (random() % 8));
         write_text(folder / "flipped.tif", flipped);
         refusal(folder / "flipped.tif");
     }
@@ -573,13 +627,15 @@ TEST(BadInput, WhatSaysNothingOfItsPlaceIsLeftOutWithTheRemedy) {
 }
 
 TEST(BadInput, OnlyPlainPathsAreOpened) {
-    for (const char* path : {"/vsicurl/http://127.0.0.1/a.tif", "http://127.0.0.1/a.tif", "/vsimem/x", "NITF_IM:0:/tmp/a.ntf",
-                             "MEM:::DATAPOINTER=1", "a\nb.tif", "", "<VRTDataset/>", "/proc/self/mem_no", "/tmp"})
+    for (const char* path : {"/vsicurl/http://127.0.0.1/a.tif", "http://127.0.0.1/a.tif",
+                             "/vsimem/x", "NITF_IM:0:/tmp/a.ntf", "MEM:::DATAPOINTER=1", "a\nb.tif",
+                             "", "<VRTDataset/>", "/proc/self/mem_no", "/tmp"})
         EXPECT_THROW(probed(path), DataError) << path;
     EXPECT_THROW(probed(std::string("a.tif\0b", 7)), DataError);
 }
 
-// ------------------------------------------------------------------------------------------- catalogues
+// -------------------------------------------------------------------------------------------
+// catalogues
 
 TEST(Folder, FindsScenesInAFixedOrderAndSaysWhyOthersAreOut) {
     const TemporaryFolder folder;
@@ -629,8 +685,9 @@ TEST(Folder, FindsScenesInAFixedOrderAndSaysWhyOthersAreOut) {
 TEST(Folder, MetadataBesideTheImageWins) {
     const TemporaryFolder folder;
     write_image(folder / "a_20200101.tif", {});
-    write_text(folder / "a_20200101.json",
-               R"({"type":"Feature","stac_version":"1.0.0","properties":{"datetime":"2019-05-06T07:08:09Z","view:sun_azimuth":140.5,"view:sun_elevation":50,"simulated":true,"platform":"sat"}})");
+    write_text(
+        folder / "a_20200101.json",
+        R"({"type":"Feature","stac_version":"1.0.0","properties":{"datetime":"2019-05-06T07:08:09Z","view:sun_azimuth":140.5,"view:sun_elevation":50,"simulated":true,"platform":"sat"}})");
     const auto scenes = find_scenes(folder.path.string(), {});
     ASSERT_EQ(scenes.size(), 1U);
     EXPECT_EQ(format_time(*scenes[0].datetime), "2019-05-06T07:08:09Z");
@@ -639,11 +696,13 @@ TEST(Folder, MetadataBesideTheImageWins) {
     EXPECT_TRUE(scenes[0].simulated);
 }
 
-std::string item(const std::string& id, const std::string& href, const std::string& more_properties = "",
-                 const std::string& more_asset = "") {
-    return R"({"type":"Feature","stac_version":"1.0.0","id":")" + id + R"(","properties":{"datetime":"2019-05-06T07:08:09Z")" +
-           more_properties + R"(},"assets":{"thumbnail":{"href":"t.png"},"image":{"href":")" + href +
-           R"(","type":"image/tiff; application=geotiff","roles":["data"])" + more_asset + "}},\"links\":[]}";
+std::string item(const std::string& id, const std::string& href,
+                 const std::string& more_properties = "", const std::string& more_asset = "") {
+    return R"({"type":"Feature","stac_version":"1.0.0","id":")" + id +
+           R"(","properties":{"datetime":"2019-05-06T07:08:09Z")" + more_properties +
+           R"(},"assets":{"thumbnail":{"href":"t.png"},"image":{"href":")" + href +
+           R"(","type":"image/tiff; application=geotiff","roles":["data"])" + more_asset +
+           "}},\"links\":[]}";
 }
 
 TEST(Stac, ItemsCollectionsAndLinksThatGoInCircles) {
@@ -654,14 +713,20 @@ TEST(Stac, ItemsCollectionsAndLinksThatGoInCircles) {
         recipe.value = [s = ++seed](int, int x, int) { return 10 * s + x; };
         write_image(folder / name, recipe);
     }
-    write_text(folder / "s/one/a.json", item("first", "./a.tif", R"(,"view:off_nadir":12.5,"view:azimuth":99,"gsd":1.0,"proj:epsg":32652)"));
-    std::string second = item("../../second", "b.tif", R"(,"start_datetime":"2020-01-01T00:00:00Z","end_datetime":"2020-01-31T00:00:00Z","proj:code":"EPSG:32652")");
+    write_text(folder / "s/one/a.json",
+               item("first", "./a.tif",
+                    R"(,"view:off_nadir":12.5,"view:azimuth":99,"gsd":1.0,"proj:epsg":32652)"));
+    std::string second = item(
+        "../../second", "b.tif",
+        R"(,"start_datetime":"2020-01-01T00:00:00Z","end_datetime":"2020-01-31T00:00:00Z","proj:code":"EPSG:32652")");
     second.replace(second.find("\"2019-05-06T07:08:09Z\""), 22, "null");
     write_text(folder / "s/two/b.json", second);
-    write_text(folder / "s/collection.json",
-               R"({"type":"Collection","stac_version":"1.1.0","id":"c","links":[{"rel":"item","href":"one/a.json"},{"rel":"item","href":"./two/b.json"},{"rel":"child","href":"catalog.json"},{"rel":"item","href":"../out.json"},{"rel":"item","href":"https://example.org/x.json"},{"rel":"item","href":"missing.json"}]})");
-    write_text(folder / "s/catalog.json",
-               R"({"type":"Catalog","stac_version":"1.0.0","id":"k","links":[{"rel":"child","href":"collection.json"},{"rel":"item","href":"one/a.json"}]})");
+    write_text(
+        folder / "s/collection.json",
+        R"({"type":"Collection","stac_version":"1.1.0","id":"c","links":[{"rel":"item","href":"one/a.json"},{"rel":"item","href":"./two/b.json"},{"rel":"child","href":"catalog.json"},{"rel":"item","href":"../out.json"},{"rel":"item","href":"https://example.org/x.json"},{"rel":"item","href":"missing.json"}]})");
+    write_text(
+        folder / "s/catalog.json",
+        R"({"type":"Catalog","stac_version":"1.0.0","id":"k","links":[{"rel":"child","href":"collection.json"},{"rel":"item","href":"one/a.json"}]})");
     write_text(folder / "out.json", item("outside", "s/one/a.tif"));
     const auto scenes = find_scenes(folder / "s/collection.json", {});
     ASSERT_EQ(scenes.size(), 5U);
@@ -681,7 +746,8 @@ TEST(Stac, WhatReachesOutsideOrContradictsTheFileIsLeftOut) {
     write_image(folder / "s/a.tif", {});
     write_image(folder / "b.tif", {});
     const std::string sha = sha256_of_file(folder / "s/a.tif");
-    const auto reason = [&](const std::string& href, const std::string& properties = "", const std::string& asset = "") {
+    const auto reason = [&](const std::string& href, const std::string& properties = "",
+                            const std::string& asset = "") {
         write_text(folder / "s/i.json", item("i", href, properties, asset));
         const auto scenes = find_scenes(folder / "s/i.json", {});
         EXPECT_EQ(scenes.size(), 1U);
@@ -698,28 +764,43 @@ TEST(Stac, WhatReachesOutsideOrContradictsTheFileIsLeftOut) {
     fs::create_symlink(folder / "b.tif", folder.path / "s/link.tif");
     EXPECT_NE(reason("link.tif").find("outside"), std::string::npos);
     EXPECT_EQ(reason("a.tif", "", R"(,"file:checksum":"1220)" + sha + "\""), "");
-    EXPECT_NE(reason("a.tif", "", R"(,"file:checksum":"1220)" + std::string(64, '0') + "\"").find("checksum"), std::string::npos);
-    EXPECT_NE(reason("a.tif", R"(,"proj:code":"EPSG:32651")").find("EPSG:32651"), std::string::npos);
+    EXPECT_NE(reason("a.tif", "", R"(,"file:checksum":"1220)" + std::string(64, '0') + "\"")
+                  .find("checksum"),
+              std::string::npos);
+    EXPECT_NE(reason("a.tif", R"(,"proj:code":"EPSG:32651")").find("EPSG:32651"),
+              std::string::npos);
     EXPECT_NE(reason("a.tif", R"(,"proj:epsg":4326)").find("EPSG:4326"), std::string::npos);
     EXPECT_NE(reason("a.tif", R"(,"proj:shape":[64,63])").find("63×64"), std::string::npos);
-    EXPECT_EQ(reason("a.tif", R"(,"proj:shape":[64,64],"proj:transform":[1,0,500000,0,-1,4630000,0,0,1])"), "");
+    EXPECT_EQ(reason("a.tif",
+                     R"(,"proj:shape":[64,64],"proj:transform":[1,0,500000,0,-1,4630000,0,0,1])"),
+              "");
     EXPECT_NE(reason("a.tif", R"(,"proj:transform":[2,0,500000,0,-2,4630000])"), "");
 }
 
 TEST(Stac, MalformedJsonNeverCrashes) {
     const TemporaryFolder folder;
     write_image(folder / "a.tif", {});
-    const std::string good = item("i", "a.tif", R"(,"proj:epsg":32652,"proj:shape":[64,64],"eo:bands":[{"common_name":"pan"}])");
+    const std::string good =
+        item("i", "a.tif",
+             R"(,"proj:epsg":32652,"proj:shape":[64,64],"eo:bands":[{"common_name":"pan"}])");
     std::mt19937 random(11);
     for (int trial = 0; trial < 600; ++trial) {
         std::string bad = good;
         for (int k = 0; k < 1 + trial % 3; ++k) {
             const std::size_t at = random() % bad.size();
             switch (random() % 4) {
-                case 0: bad[at] = static_cast<char>(random() % 256); break;
-                case 1: bad.erase(at, random() % 9); break;
-                case 2: bad.insert(at, std::vector<std::string>{"null", "[]", "{}", "-1e999", "\"\"", "[[[["}[random() % 6]); break;
-                default: bad[at] = "[]{}\",:0n"[random() % 9];
+                case 0:
+                    bad[at] = static_cast<char>(random() % 256);
+                    break;
+                case 1:
+                    bad.erase(at, random() % 9);
+                    break;
+                case 2:
+                    bad.insert(at, std::vector<std::string>{"null", "[]", "{}", "-1e999", "\"\"",
+                                                            "[[[["}[random() % 6]);
+                    break;
+                default:
+                    bad[at] = "[]{}\",:0n"[random() % 9];
             }
         }
         write_text(folder / "i.json", bad);
@@ -741,7 +822,8 @@ TEST(Csv, QuotesCrlfBomAndRowsThatAreWrong) {
         write_image(folder / name, recipe);
     }
     write_text(folder / "list.csv",
-               "\xEF\xBB\xBFpath,datetime,sun_azimuth,sun_elevation,off_nadir,view_azimuth,gsd,mask,sensor\r\n"
+               "\xEF\xBB\xBFpath,datetime,sun_azimuth,sun_elevation,off_nadir,view_azimuth,gsd,"
+               "mask,sensor\r\n"
                "\"i/a, b.tif\",2017-08-29T04:50:11Z,150.5,52,10,200,1.5,,\"S \"\"2\"\"\"\r\n"
                "i/c.tif,yesterday,,,,,,,\r\n"
                "i/d.tif,2018-01-01,400,,,,,,\r\n"
@@ -773,13 +855,16 @@ TEST(Csv, QuotesCrlfBomAndRowsThatAreWrong) {
 TEST(Sha256, KnownValues) {
     const TemporaryFolder folder;
     write_text(folder / "abc", "abc");
-    EXPECT_EQ(sha256_of_file(folder / "abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    EXPECT_EQ(sha256_of_file(folder / "abc"),
+              "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     write_text(folder / "empty", "");
-    EXPECT_EQ(sha256_of_file(folder / "empty"), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    EXPECT_EQ(sha256_of_file(folder / "empty"),
+              "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     EXPECT_THROW(sha256_of_file(folder / "none"), DataError);
 }
 
-// --------------------------------------------------------------------------------------------- real data
+// ---------------------------------------------------------------------------------------------
+// real data
 
 std::string real_data() {
     if (const char* folder = std::getenv("FENCELINE_DATA")) return folder;
@@ -791,7 +876,10 @@ TEST(RealData, DabanchengOnItsGrid) {
     if (!fs::exists(folder)) GTEST_SKIP() << "skipped: no real data";
     const auto scenes = find_scenes(folder, {});
     ASSERT_EQ(scenes.size(), 12U);
-    const Ring area{{88.2718046, 43.3902939}, {88.2718046, 43.3765832}, {88.317643, 43.3765832}, {88.317643, 43.3902939}};
+    const Ring area{{88.2718046, 43.3902939},
+                    {88.2718046, 43.3765832},
+                    {88.317643, 43.3765832},
+                    {88.317643, 43.3902939}};
     const Grid grid = common_grid(area, scenes, {});
     EXPECT_NEAR(grid.gsd(), 3.45, 0.02);
     for (const auto& info : scenes) {
@@ -799,7 +887,8 @@ TEST(RealData, DabanchengOnItsGrid) {
         EXPECT_EQ(info.roles, (std::vector{BandRole::red, BandRole::green, BandRole::blue}));
         EXPECT_NEAR(info.gsd_m, 3.45, 0.02) << "true metres, not those of EPSG:3857";
         auto image = read_on_grid(info, grid, {}, {});
-        const Scene scene = observe(info, std::move(image.raster), std::move(image.masks), image.mask_given, area, {});
+        const Scene scene = observe(info, std::move(image.raster), std::move(image.masks),
+                                    image.mask_given, area, {});
         EXPECT_GT(scene.usable_fraction, 0.95) << info.id;
         EXPECT_EQ(scene.info.left_out, "");
     }
@@ -812,9 +901,11 @@ TEST(RealData, OtherSensorsOpen) {
         double gsd_m;
         std::size_t bands;
     };
-    for (const Case& k : {Case{"joplin/pre/tile_1361-9136.tif", 0.6, 3}, Case{"joplin/post/tile_32524-5137.tif", 0.6, 3},
-                          Case{"arosics_s2_pair/ref_S2A_20160608T153121_T33UUU_sub.jp2", 10, 1},
-                          Case{"landsat_taizhou/2000TM", 30, 6}, Case{"oscd/paris/t1/B02.tif", 10.5, 1}}) {
+    for (const Case& k :
+         {Case{"joplin/pre/tile_1361-9136.tif", 0.6, 3},
+          Case{"joplin/post/tile_32524-5137.tif", 0.6, 3},
+          Case{"arosics_s2_pair/ref_S2A_20160608T153121_T33UUU_sub.jp2", 10, 1},
+          Case{"landsat_taizhou/2000TM", 30, 6}, Case{"oscd/paris/t1/B02.tif", 10.5, 1}}) {
         SceneInfo info = scene_of(real_data() + "/" + k.path);
         probe_image(info, {});
         EXPECT_EQ(info.roles.size(), k.bands) << k.path;
@@ -833,7 +924,8 @@ TEST(RealData, OtherSensorsOpen) {
     probe_image(landsat, {});
     EXPECT_EQ(landsat.roles[3], BandRole::nir);
     EXPECT_EQ(landsat.roles[0], BandRole::blue);
-    EXPECT_EQ(find_scenes(real_data() + "/landsat_taizhou", {}).size(), 2U) << "ENVI by its header; BMP files are no scenes";
+    EXPECT_EQ(find_scenes(real_data() + "/landsat_taizhou", {}).size(), 2U)
+        << "ENVI by its header; BMP files are no scenes";
 }
 
 }  // namespace

@@ -17,12 +17,15 @@ namespace {
 using test::TemporaryFolder;
 using test::write_text;
 
-std::string feature(const std::string& more, const std::string& geometry =
-                                                 R"({"type":"Point","coordinates":[129.7253,41.8344]})") {
-    return R"({"type":"Feature","id":"s1","geometry":)" + geometry + R"(,"properties":{"name":"A","type":"other","radius_m":500)" +
-           more + "}}";
+std::string feature(
+    const std::string& more,
+    const std::string& geometry = R"({"type":"Point","coordinates":[129.7253,41.8344]})") {
+    return R"({"type":"Feature","id":"s1","geometry":)" + geometry +
+           R"(,"properties":{"name":"A","type":"other","radius_m":500)" + more + "}}";
 }
-std::string collection(const std::string& features) { return R"({"type":"FeatureCollection","features":[)" + features + "]}"; }
+std::string collection(const std::string& features) {
+    return R"({"type":"FeatureCollection","features":[)" + features + "]}";
+}
 
 std::vector<std::string> faults_of(const std::string& text) {
     const TemporaryFolder folder;
@@ -43,8 +46,8 @@ const Site* find(const std::vector<Site>& sites, const std::string& id) {
 
 TEST(Sites, TheShippedCatalogueHoldsWhatIsKnown) {
     const auto sites = read_sites(std::string(FENCELINE_SOURCE_DIR) + "/configs/sites.geojson");
-    for (const char* id : {"camp14", "camp15", "camp16", "camp18", "camp22", "camp25", "choma-bong", "kyohwaso1", "kyohwaso3",
-                           "kyohwaso8", "kyohwaso12", "pokchong-ni"}) {
+    for (const char* id : {"camp14", "camp15", "camp16", "camp18", "camp22", "camp25", "choma-bong",
+                           "kyohwaso1", "kyohwaso3", "kyohwaso8", "kyohwaso12", "pokchong-ni"}) {
         const Site* site = find(sites, id);
         ASSERT_NE(site, nullptr) << id;
         EXPECT_NE(site->names.ko, "") << id;
@@ -71,21 +74,26 @@ TEST(Sites, AllFaultsAreReportedTogether) {
         17]})");
     std::string all;
     for (const auto& fault : faults) all += fault + "\n";
-    for (const char* expected : {"\"../x\"", "LineString", "<script>", "castle", "political_prison_camp", "position 200, 91",
-                                 "radius_m", "name: it is not text", "twice", "perimeter: it is not", "\"soon\"", "feature 4"})
+    for (const char* expected :
+         {"\"../x\"", "LineString", "<script>", "castle", "political_prison_camp",
+          "position 200, 91", "radius_m", "name: it is not text", "twice", "perimeter: it is not",
+          "\"soon\"", "feature 4"})
         EXPECT_NE(all.find(expected), std::string::npos) << expected << " is missing in\n" << all;
     EXPECT_FALSE(faults_of("{").empty());
     EXPECT_FALSE(faults_of("{}").empty());
     EXPECT_FALSE(faults_of(collection(feature(R"(,"names":"text")"))).empty());
-    EXPECT_FALSE(faults_of(collection(feature("", R"({"type":"Polygon","coordinates":[[[1,1],[2,2],[1,1]]]})"))).empty());
+    EXPECT_FALSE(faults_of(collection(feature(
+                               "", R"({"type":"Polygon","coordinates":[[[1,1],[2,2],[1,1]]]})")))
+                     .empty());
     EXPECT_TRUE(faults_of(collection(feature(R"(,"unknown":{"a":1},"fid":3)"))).empty());
     EXPECT_THROW(read_sites("/nowhere/sites.geojson"), UsageError);
 }
 
 TEST(Sites, WhatQgisMakesOfTheFileIsUnderstood) {
     const TemporaryFolder folder;
-    write_text(folder / "q.geojson",
-               R"({"type":"FeatureCollection","features":[{"type":"Feature","properties":{"id":"s1","name":"A","type":"other",
+    write_text(
+        folder / "q.geojson",
+        R"({"type":"FeatureCollection","features":[{"type":"Feature","properties":{"id":"s1","name":"A","type":"other",
                "names":"{\"ko\":\"가\",\"aliases\":[\"x\"]}","sources":["a"],
                "perimeter":"{\"type\":\"Polygon\",\"coordinates\":[[[1,1],[1.1,1],[1.1,1.1],[1,1]]]}","perimeter_date":"2018-03-22"},
                "geometry":{"type":"MultiPolygon","coordinates":[[[[1,1],[1.2,1],[1.2,1.2],[1,1]]]]}}]})");
@@ -121,14 +129,18 @@ TEST(Sites, AreaOfInterestIsASquareOfTrueMetres) {
     site.radius_m = 1000;
     const Ring square = area_of_interest(site);
     ASSERT_EQ(square.size(), 4U);
-    for (std::size_t i = 0; i < 4; ++i) EXPECT_NEAR(geodesic_distance(square[i], square[(i + 1) % 4]), 2000, 1);
+    for (std::size_t i = 0; i < 4; ++i)
+        EXPECT_NEAR(geodesic_distance(square[i], square[(i + 1) % 4]), 2000, 1);
     EXPECT_GT(signed_area(square), 0) << "counter-clockwise, as RFC 7946 wants";
 }
 
 TEST(SitesImport, RowsThatAreWrongAreAllNamed) {
     const TemporaryFolder folder;
-    const std::string header = "id,name,type,affiliation,agency,province,status,lat,lon,url,edited\n";
-    write_text(folder / "n.csv", header + "a1,X,Castle,,,P,Unknown,,,,\na1,Y,Other,,,P,Unknown,95,1,,\nb,,Other,,,P,Unknown,,,,\n");
+    const std::string header =
+        "id,name,type,affiliation,agency,province,status,lat,lon,url,edited\n";
+    write_text(folder / "n.csv", header +
+                                     "a1,X,Castle,,,P,Unknown,,,,\na1,Y,Other,,,P,Unknown,95,1,,"
+                                     "\nb,,Other,,,P,Unknown,,,,\n");
     try {
         import_sites(folder / "n.csv");
         FAIL();
@@ -138,7 +150,8 @@ TEST(SitesImport, RowsThatAreWrongAreAllNamed) {
     write_text(folder / "x.csv", "a,b\n1,2\n");
     EXPECT_THROW(import_sites(folder / "x.csv"), UsageError);
     EXPECT_THROW(import_sites(folder / "none.csv"), UsageError);
-    write_text(folder / "w.csv", "title,wikidata,lat,lon\nKaechon prison camp (Kyohwaso 1),Q1,39.7,125.9\n");
+    write_text(folder / "w.csv",
+               "title,wikidata,lat,lon\nKaechon prison camp (Kyohwaso 1),Q1,39.7,125.9\n");
     const auto sites = import_sites(folder / "w.csv");
     ASSERT_EQ(sites.size(), 1U);
     EXPECT_EQ(sites[0].type, "re_education_camp");
@@ -147,16 +160,23 @@ TEST(SitesImport, RowsThatAreWrongAreAllNamed) {
 
 TEST(SitesImport, PublishedListsGiveThePublishedTable) {
     const char* variable = std::getenv("FENCELINE_DATA");
-    const std::string folder = (variable != nullptr ? variable : std::string(FENCELINE_SOURCE_DIR) + "/../shared/data") + "/sites/";
+    const std::string folder =
+        (variable != nullptr ? variable : std::string(FENCELINE_SOURCE_DIR) + "/../shared/data") +
+        "/sites/";
     if (!std::filesystem::exists(folder)) GTEST_SKIP() << "skipped: no real data";
     const auto sites = import_sites(folder + "nkpd_facilities.csv");
     EXPECT_EQ(sites.size(), 245U);
     std::map<std::string, int> by_type;
     for (const auto& [type, count] : count_by(sites, "type")) by_type[type] = count;
-    const std::map<std::string, int> published = {
-        {"waiting_room", 23},         {"holding_centre", 13},       {"detention_centre", 73},
-        {"labour_training_centre", 28}, {"labour_training_camp", 7}, {"re_education_camp", 10},
-        {"political_prison_camp", 2}, {"temporary_facility", 86},   {"closed_detention_facility", 3}};
+    const std::map<std::string, int> published = {{"waiting_room", 23},
+                                                  {"holding_centre", 13},
+                                                  {"detention_centre", 73},
+                                                  {"labour_training_centre", 28},
+                                                  {"labour_training_camp", 7},
+                                                  {"re_education_camp", 10},
+                                                  {"political_prison_camp", 2},
+                                                  {"temporary_facility", 86},
+                                                  {"closed_detention_facility", 3}};
     EXPECT_EQ(by_type, published);
     int total = 0, placed = 0;
     for (const auto& [province, count] : count_by(sites, "province")) total += count;

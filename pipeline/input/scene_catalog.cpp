@@ -66,8 +66,9 @@ bool has_envi_header(const fs::path& path, const std::set<std::string>& names) {
 /// "…_3B_udm2_clip" share it.
 std::string product_stem(const fs::path& path) {
     const std::string stem = path.stem().string();
-    for (const char* mark : {"_3B_", "_1B_", "_3A_"})
-        if (const std::size_t at = stem.find(mark); at != std::string::npos)
+    for (const char* mark : {"_3B", "_1B", "_3A"})
+        if (const std::size_t at = stem.find(mark);
+            at != std::string::npos && (at + 3 == stem.size() || stem[at + 3] == '_'))
             return stem.substr(0, at);
     return stem;
 }

@@ -45,8 +45,8 @@ bool plain_text(const std::string& text) {
 bool plain_id(const std::string& id) {
     return !id.empty() && id.size() <= 100 && id.front() != '.' && id.front() != '-' &&
            std::all_of(id.begin(), id.end(), [](char c) {
-               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
-                      c == '-';
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                      c == '.' || c == '_' || c == '-';
            });
 }
 
@@ -65,13 +65,17 @@ std::string shown(std::string text) {
 
 class FeatureReader {
   public:
-    FeatureReader(std::string where, std::vector<std::string>& faults) : where_(std::move(where)), faults_(faults) {}
+    FeatureReader(std::string where, std::vector<std::string>& faults)
+        : where_(std::move(where)), faults_(faults) {}
 
     Site read(const Json& feature) {
         Site site;
         const Json& properties = member(feature, "properties");
         const Json& own_id = member(feature, "id");
-        const Json& id = own_id.is_null() || own_id.is_number() ? (member(properties, "id").is_null() ? own_id : member(properties, "id")) : own_id;
+        const Json& id =
+            own_id.is_null() || own_id.is_number()
+                ? (member(properties, "id").is_null() ? own_id : member(properties, "id"))
+                : own_id;
         if (id.is_string())
             site.id = id.get<std::string>();
         else if (id.is_number_integer())
@@ -80,19 +84,23 @@ class FeatureReader {
         if (site.id.empty())
             fault("id", "there is none", "letters, digits, '.', '_' and '-'");
         else if (!plain_id(site.id))
-            fault("id", "\"" + shown(site.id) + "\"", "letters, digits, '.', '_' and '-', at most 100");
-        if (text_of(member(feature, "type")) != "Feature") fault("type", "it is not a Feature", "Feature");
+            fault("id", "\"" + shown(site.id) + "\"",
+                  "letters, digits, '.', '_' and '-', at most 100");
+        if (text_of(member(feature, "type")) != "Feature")
+            fault("type", "it is not a Feature", "Feature");
         if (!properties.is_object()) fault("properties", "there are none", "an object");
 
         site.name = text(properties, "name");
         if (site.name.empty()) fault("name", "there is none", "text");
         site.type = text(properties, "type");
         if (std::find(site_types().begin(), site_types().end(), site.type) == site_types().end())
-            fault("type", site.type.empty() ? "there is none" : "\"" + shown(site.type) + "\"", type_list());
+            fault("type", site.type.empty() ? "there is none" : "\"" + shown(site.type) + "\"",
+                  type_list());
         site.province = text(properties, "province");
         site.status = text(properties, "status");
         const Json names = unfolded(member(properties, "names"));
-        if (!names.is_null() && !names.is_object()) fault("names", "it is not an object", "ko, hanja, rr, mr, aliases");
+        if (!names.is_null() && !names.is_object())
+            fault("names", "it is not an object", "ko, hanja, rr, mr, aliases");
         site.names.ko = text(names, "ko");
         site.names.hanja = text(names, "hanja");
         site.names.rr = text(names, "rr");
@@ -105,11 +113,13 @@ class FeatureReader {
             if (text_of(member(perimeter, "type")) == "Polygon")
                 site.perimeter_lonlat = ring(member(perimeter, "coordinates"), "perimeter");
             else
-                fault("perimeter", "it is not a GeoJSON Polygon", "{\"type\": \"Polygon\", \"coordinates\": […]}");
+                fault("perimeter", "it is not a GeoJSON Polygon",
+                      "{\"type\": \"Polygon\", \"coordinates\": […]}");
         }
         if (const std::string date = text(properties, "perimeter_date"); !date.empty()) {
             site.perimeter_date = parse_time(date);
-            if (!site.perimeter_date) fault("perimeter_date", "\"" + shown(date) + "\"", "a date such as 2018-03-22");
+            if (!site.perimeter_date)
+                fault("perimeter_date", "\"" + shown(date) + "\"", "a date such as 2018-03-22");
         }
         return site;
     }
@@ -118,7 +128,9 @@ class FeatureReader {
     void fault(const std::string& key, const std::string& found, const std::string& allowed) {
         faults_.push_back(fmt::format("{}: {}: {}; allowed: {}", where_, key, found, allowed));
     }
-    static std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : std::string(); }
+    static std::string text_of(const Json& value) {
+        return value.is_string() ? value.get<std::string>() : std::string();
+    }
 
     std::string text(const Json& object, const char* key) {
         const Json& value = member(object, key);
@@ -129,7 +141,8 @@ class FeatureReader {
         }
         auto found = value.get<std::string>();
         if (found.size() > 2000 || !plain_text(found)) {
-            fault(key, "\"" + shown(found) + "\"", "at most 2000 bytes without control characters, '<' and '>'");
+            fault(key, "\"" + shown(found) + "\"",
+                  "at most 2000 bytes without control characters, '<' and '>'");
             return {};
         }
         return found;
@@ -142,11 +155,14 @@ class FeatureReader {
         bool good = list.is_array();
         if (good)
             for (const Json& item : list) {
-                good = good && item.is_string() && item.get_ref<const std::string&>().size() <= 2000 &&
+                good = good && item.is_string() &&
+                       item.get_ref<const std::string&>().size() <= 2000 &&
                        plain_text(item.get_ref<const std::string&>());
                 if (good) all.push_back(item.get<std::string>());
             }
-        if (!good) fault(key, "it is not a plain list of texts", "[\"…\", …] without control characters, '<' and '>'");
+        if (!good)
+            fault(key, "it is not a plain list of texts",
+                  "[\"…\", …] without control characters, '<' and '>'");
         return all;
     }
 
@@ -154,7 +170,8 @@ class FeatureReader {
         if (value.is_array() && value.size() >= 2 && value[0].is_number() && value[1].is_number()) {
             point = {value[0].get<double>(), value[1].get<double>()};
             if (std::abs(point.x) <= 180 && std::abs(point.y) <= 90) return true;
-            fault(key, fmt::format("position {}, {}", point.x, point.y), "longitude -180 to 180, latitude -90 to 90");
+            fault(key, fmt::format("position {}, {}", point.x, point.y),
+                  "longitude -180 to 180, latitude -90 to 90");
         } else {
             fault(key, "a position is not [longitude, latitude]", "two numbers");
         }
@@ -175,7 +192,8 @@ class FeatureReader {
         }
         if (line.size() > 1 && line.front() == line.back()) line.pop_back();
         if (line.size() < 3 || !(measure_ring(line).area_m2 > 1)) {
-            fault(key, fmt::format("a ring of {} different points that encloses nothing", line.size()),
+            fault(key,
+                  fmt::format("a ring of {} different points that encloses nothing", line.size()),
                   "at least three points around some ground");
             return {};
         }
@@ -196,8 +214,10 @@ class FeatureReader {
             if (position(coordinates, "geometry", centre)) site.centre = centre;
             const Json& in_feature = member(feature, "radius_m");
             const Json& radius = in_feature.is_null() ? member(properties, "radius_m") : in_feature;
-            if (!radius.is_number() || !(radius.get<double>() >= 10 && radius.get<double>() <= 50000))
-                fault("radius_m", radius.is_null() ? "there is none beside a Point" : radius.dump(), "10 to 50000 (metres)");
+            if (!radius.is_number() ||
+                !(radius.get<double>() >= 10 && radius.get<double>() <= 50000))
+                fault("radius_m", radius.is_null() ? "there is none beside a Point" : radius.dump(),
+                      "10 to 50000 (metres)");
             else
                 site.radius_m = radius.get<double>();
         } else {
@@ -235,8 +255,10 @@ std::string slug(const std::string& name) {
 /// Pins carry no type of their own, only the kind of camp in the name.
 std::string type_from_name(const std::string& name) {
     const std::string text = lower(name);
-    if (text.find("kwan-li-so") != std::string::npos || text.find("(camp ") != std::string::npos) return "political_prison_camp";
-    if (text.find("kyo-hwa-so") != std::string::npos || text.find("kyohwaso") != std::string::npos) return "re_education_camp";
+    if (text.find("kwan-li-so") != std::string::npos || text.find("(camp ") != std::string::npos)
+        return "political_prison_camp";
+    if (text.find("kyo-hwa-so") != std::string::npos || text.find("kyohwaso") != std::string::npos)
+        return "re_education_camp";
     return "other";
 }
 
@@ -246,16 +268,19 @@ std::vector<Site> read_list(const std::string& path) {
     if (!rows.empty())
         for (std::size_t i = 0; i < rows[0].size(); ++i) column.emplace(rows[0][i], i);
     const auto has = [&](std::initializer_list<const char*> names) {
-        return std::all_of(names.begin(), names.end(), [&](const char* name) { return column.count(name) != 0; });
+        return std::all_of(names.begin(), names.end(),
+                           [&](const char* name) { return column.count(name) != 0; });
     };
-    const bool nkpd = has({"id", "name", "type", "affiliation", "province", "status", "lat", "lon"});
+    const bool nkpd =
+        has({"id", "name", "type", "affiliation", "province", "status", "lat", "lon"});
     const bool hrnk = !nkpd && has({"name", "province", "lat", "lon", "hrnk_status_style"});
     const bool wikipedia = !nkpd && !hrnk && has({"title", "wikidata", "lat", "lon"});
     if (!nkpd && !hrnk && !wikipedia)
-        throw UsageError(fmt::format("{}: its header is none that is known; allowed are the NKPD facility list "
-                                     "(id,name,type,affiliation,…,lat,lon), HRNK's pins (name,province,lat,lon,"
-                                     "hrnk_status_style,…), Wikipedia's pins (title,wikidata,lat,lon) and a site catalogue",
-                                     path));
+        throw UsageError(fmt::format(
+            "{}: its header is none that is known; allowed are the NKPD facility list "
+            "(id,name,type,affiliation,…,lat,lon), HRNK's pins (name,province,lat,lon,"
+            "hrnk_status_style,…), Wikipedia's pins (title,wikidata,lat,lon) and a site catalogue",
+            path));
     static const std::map<std::string, std::string> kTypes = {
         {"Political Prison Camp", "political_prison_camp"},
         {"Re-education Camp", "re_education_camp"},
@@ -275,29 +300,35 @@ std::vector<Site> read_list(const std::string& path) {
     for (std::size_t r = 1; r < rows.size(); ++r) {
         const auto cell = [&](const char* name) {
             const auto it = column.find(name);
-            return it == column.end() || it->second >= rows[r].size() ? std::string() : rows[r][it->second];
+            return it == column.end() || it->second >= rows[r].size() ? std::string()
+                                                                      : rows[r][it->second];
         };
         const auto fault = [&](const char* key, const std::string& allowed) {
-            faults.push_back(fmt::format("{}: row {}: {}: \"{}\"; allowed: {}", path, r + 1, key, shown(cell(key)), allowed));
+            faults.push_back(fmt::format("{}: row {}: {}: \"{}\"; allowed: {}", path, r + 1, key,
+                                         shown(cell(key)), allowed));
         };
         const char* name_key = wikipedia ? "title" : "name";
         Site site;
         site.name = cell(name_key);
-        if (site.name.empty() || !plain_text(site.name)) fault(name_key, "text without control characters, '<' and '>'");
+        if (site.name.empty() || !plain_text(site.name))
+            fault(name_key, "text without control characters, '<' and '>'");
         site.province = cell("province");
-        if (!plain_text(site.province)) fault("province", "text without control characters, '<' and '>'");
+        if (!plain_text(site.province))
+            fault("province", "text without control characters, '<' and '>'");
         if (nkpd) {
             site.id = cell("id");
             const auto type = kTypes.find(cell("type"));
             if (type == kTypes.end()) {
                 std::string allowed;
-                for (const auto& [name, unused] : kTypes) allowed += (allowed.empty() ? "" : ", ") + name;
+                for (const auto& [name, unused] : kTypes)
+                    allowed += (allowed.empty() ? "" : ", ") + name;
                 fault("type", allowed);
             } else {
                 site.type = type->second;
             }
             site.status = lower(cell("status"));
-            if (!plain_text(site.status)) fault("status", "text without control characters, '<' and '>'");
+            if (!plain_text(site.status))
+                fault("status", "text without control characters, '<' and '>'");
             if (!plain_id(site.id)) fault("id", "letters, digits, '.', '_' and '-'");
             std::string source = "North Korean Prison Database, Korea Future (CC BY-NC 4.0)";
             for (const char* key : {"type", "affiliation", "agency", "url", "edited"})
@@ -309,23 +340,31 @@ std::vector<Site> read_list(const std::string& path) {
             site.type = type_from_name(site.name);
             if (hrnk) {
                 site.status = cell("hrnk_status_style");
-                if (!plain_text(site.status)) fault("hrnk_status_style", "text without control characters, '<' and '>'");
+                if (!plain_text(site.status))
+                    fault("hrnk_status_style", "text without control characters, '<' and '>'");
                 std::string source = "HRNK map pin";
-                if (const std::string note = cell("note_from_hrnk"); !note.empty() && plain_text(note)) source += ": " + note;
+                if (const std::string note = cell("note_from_hrnk");
+                    !note.empty() && plain_text(note))
+                    source += ": " + note;
                 site.sources = {source};
             } else {
-                site.sources = {fmt::format("Wikipedia map pin (CC BY-SA), Wikidata {}", shown(cell("wikidata")))};
-                if (!plain_text(cell("wikidata"))) fault("wikidata", "an identifier such as Q717991");
+                site.sources = {fmt::format("Wikipedia map pin (CC BY-SA), Wikidata {}",
+                                            shown(cell("wikidata")))};
+                if (!plain_text(cell("wikidata")))
+                    fault("wikidata", "an identifier such as Q717991");
             }
         }
-        if (!ids.insert(lower(site.id)).second) fault(nkpd ? "id" : name_key, "an id that no other row has");
+        if (!ids.insert(lower(site.id)).second)
+            fault(nkpd ? "id" : name_key, "an id that no other row has");
         const std::string lat = cell("lat"), lon = cell("lon");
         if (!lat.empty() || !lon.empty()) {
             Point p;
-            const bool read = boost::conversion::try_lexical_convert(lat, p.y) && boost::conversion::try_lexical_convert(lon, p.x);
+            const bool read = boost::conversion::try_lexical_convert(lat, p.y) &&
+                              boost::conversion::try_lexical_convert(lon, p.x);
             if (!read || !(std::abs(p.x) <= 180 && std::abs(p.y) <= 90)) {
-                faults.push_back(fmt::format("{}: row {}: lat, lon: \"{}\", \"{}\"; allowed: degrees, or both empty", path,
-                                             r + 1, shown(lat), shown(lon)));
+                faults.push_back(fmt::format(
+                    "{}: row {}: lat, lon: \"{}\", \"{}\"; allowed: degrees, or both empty", path,
+                    r + 1, shown(lat), shown(lon)));
             } else {
                 site.centre = p;
                 site.radius_m = radius_for(site.type);
@@ -342,8 +381,11 @@ std::vector<Site> read_list(const std::string& path) {
 std::vector<Site> read_sites(const std::string& path) {
     std::error_code error;
     const auto size = std::filesystem::file_size(path, error);
-    if (error) throw UsageError(fmt::format("--sites {}: cannot be opened: {}", path, error.message()));
-    if (size > kMaxFileBytes) throw UsageError(fmt::format("--sites {}: the file is larger than {} MiB", path, kMaxFileBytes >> 20));
+    if (error)
+        throw UsageError(fmt::format("--sites {}: cannot be opened: {}", path, error.message()));
+    if (size > kMaxFileBytes)
+        throw UsageError(
+            fmt::format("--sites {}: the file is larger than {} MiB", path, kMaxFileBytes >> 20));
     std::ifstream in(path, std::ios::binary);
     const Json json = Json::parse(in, nullptr, false);
     if (json.is_discarded()) throw UsageError(fmt::format("{}: it is not JSON", path));
@@ -358,7 +400,8 @@ std::vector<Site> read_sites(const std::string& path) {
         const std::string where = fmt::format("{}: feature {}", path, i + 1);
         Site site = FeatureReader(where, faults).read(features[i]);
         if (!site.id.empty() && !ids.insert(lower(site.id)).second)
-            faults.push_back(fmt::format("{}: id: \"{}\" stands there twice; allowed: once each", where, shown(site.id)));
+            faults.push_back(fmt::format("{}: id: \"{}\" stands there twice; allowed: once each",
+                                         where, shown(site.id)));
         sites.push_back(std::move(site));
     }
     if (!faults.empty()) throw UsageError(faults);
@@ -380,11 +423,13 @@ Ring area_of_interest(const Site& site) {
     if (!site.centre || !(site.radius_m > 0)) return {};
     const double diagonal = site.radius_m * std::sqrt(2.0);
     Ring square;
-    for (const double azimuth : {225.0, 135.0, 45.0, 315.0}) square.push_back(geodesic_destination(*site.centre, azimuth, diagonal));
+    for (const double azimuth : {225.0, 135.0, 45.0, 315.0})
+        square.push_back(geodesic_destination(*site.centre, azimuth, diagonal));
     return square;
 }
 
-std::vector<std::pair<std::string, int>> count_by(const std::vector<Site>& sites, const std::string& key) {
+std::vector<std::pair<std::string, int>> count_by(const std::vector<Site>& sites,
+                                                  const std::string& key) {
     if (key != "type" && key != "province")
         throw UsageError(fmt::format("--count-by {}: allowed are type and province", key));
     std::map<std::string, int> counts;
@@ -392,12 +437,14 @@ std::vector<std::pair<std::string, int>> count_by(const std::vector<Site>& sites
     std::vector<std::pair<std::string, int>> rows;
     if (key == "type") {
         for (const auto& type : site_types())
-            if (const auto it = counts.find(type); it != counts.end()) rows.emplace_back(it->first, it->second);
+            if (const auto it = counts.find(type); it != counts.end())
+                rows.emplace_back(it->first, it->second);
         return rows;
     }
     for (const auto& [name, count] : counts)
         if (!name.empty()) rows.emplace_back(name, count);
-    if (const auto it = counts.find(""); it != counts.end()) rows.emplace_back("unknown", it->second);
+    if (const auto it = counts.find(""); it != counts.end())
+        rows.emplace_back("unknown", it->second);
     return rows;
 }
 

@@ -12,7 +12,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json position(Point p) { return Json::array({std::round(p.x * 1e7) / 1e7, std::round(p.y * 1e7) / 1e7}); }
+Json position(Point p) {
+    return Json::array({std::round(p.x * 1e7) / 1e7, std::round(p.y * 1e7) / 1e7});
+}
 
 Json polygon(const Ring& ring) {
     Json line = Json::array();
@@ -49,13 +51,19 @@ std::string sites_geojson(const std::vector<Site>& sites) {
             geometry = {{"type", "Point"}, {"coordinates", position(*site.centre)}};
             properties["radius_m"] = site.radius_m;
         }
-        if (!site.perimeter_lonlat.empty()) properties["perimeter"] = polygon(site.perimeter_lonlat);
+        if (!site.perimeter_lonlat.empty())
+            properties["perimeter"] = polygon(site.perimeter_lonlat);
         if (site.perimeter_date) {
-            const bool midnight = format_time(*site.perimeter_date).find("T00:00:00Z") != std::string::npos;
-            properties["perimeter_date"] = midnight ? format_date(*site.perimeter_date) : format_time(*site.perimeter_date);
+            const bool midnight =
+                format_time(*site.perimeter_date).find("T00:00:00Z") != std::string::npos;
+            properties["perimeter_date"] =
+                midnight ? format_date(*site.perimeter_date) : format_time(*site.perimeter_date);
         }
         if (!site.sources.empty()) properties["sources"] = site.sources;
-        features.push_back({{"type", "Feature"}, {"id", site.id}, {"geometry", geometry}, {"properties", properties}});
+        features.push_back({{"type", "Feature"},
+                            {"id", site.id},
+                            {"geometry", geometry},
+                            {"properties", properties}});
     }
     const Json collection = {{"type", "FeatureCollection"}, {"features", features}};
     return collection.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -71,7 +79,8 @@ void write_sites(const std::string& path, const std::vector<Site>& sites) {
         if (!out) {
             out.close();
             std::filesystem::remove(temporary, error);
-            throw DataError(path, "cannot be written", "is the folder there, and is the disk full?");
+            throw DataError(path, "cannot be written",
+                            "is the folder there, and is the disk full?");
         }
     }
     std::filesystem::rename(temporary, path, error);
