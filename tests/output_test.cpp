@@ -1,17 +1,23 @@
 #include <gdal_priv.h>
 #include <gtest/gtest.h>
 #include <ogrsf_frmts.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <clocale>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <opencv2/imgcodecs.hpp>
 
 #include "core/error.h"
 #include "output/changes_geojson.h"
+#include "output/digest.h"
 #include "output/escape.h"
 #include "output/geopackage.h"
+#include "output/image_chips.h"
+#include "output/report_html.h"
 #include "output/report_json.h"
 #include "output/staged_output.h"
 #include "output_fixture.h"
@@ -298,6 +304,188 @@ TEST(Geopackage, TakesHostileNamesAndAnEmptyReport) {
         EXPECT_NO_THROW(write_geopackage((folder.path / "a.gpkg").string(), hostile(name), {}))
             << name;
     EXPECT_NO_THROW(write_geopackage((folder.path / "b.gpkg").string(), Report{}, {}));
+}
+
+const std::vector<ImageChip>& camp_chips() {
+    static const std::vector<ImageChip> chips = [] {
+        std::vector<ImageChip> all;
+        for (int i = 0; i < 6; ++i) {
+            if (i == fixture::kClouded) continue;
+            for (auto& chip : scene_chips(camp(), fixture::scene_id(i), fixture::image(i)))
+                all.push_back(std::move(chip));
+        }
+        return all;
+    }();
+    return chips;
+}
+
+TEST(ImageChips, ShowTheRightGroundInTheRightPlace) {
+    Raster raster;
+    raster.grid = fixture::grid();
+    raster.grid.width = 400;
+    raster.grid.height = 200;
+    raster.roles = {BandRole::red, BandRole::green, BandRole::blue};
+    raster.valid = Mask(400, 200, 1);
+    for (int b = 0; b < 3; ++b) raster.bands.emplace_back(400, 200, 100.F);
+    for (int y = 0; y < 200; ++y)
+        for (int x = 200; x < 400; ++x) raster.bands[0].at(x, y) = 1000;  // the right half is red
+    for (int y = 0; y < 200; ++y)
+        for (int x = 0; x < 100; ++x) {
+            raster.valid.at(x, y) = 0;
+            for (auto& band : raster.bands) band.at(x, y) = 0;
+        }
+    const Stretch stretch = stretch_of(raster);
+    EXPECT_FLOAT_EQ(stretch.low[0], 100);
+    EXPECT_FLOAT_EQ(stretch.high[0], 1000);
+    const ImageChip chip = make_chip(raster, stretch, {0, 0, 400, 200}, 200);
+    ASSERT_EQ(chip.width, 200);
+    ASSERT_EQ(chip.height, 100);
+    const cv::Mat picture = cv::imdecode(chip.jpeg, cv::IMREAD_COLOR);
+    ASSERT_EQ(picture.cols, 200);
+    const auto at = [&](int x, int y) { return picture.at<cv::Vec3b>(y, x); };
+    EXPECT_GT(at(150, 50)[2], 200) << "red on the right";
+    EXPECT_LT(at(150, 50)[0], 60);
+    EXPECT_LT(at(75, 50)[2], 60) << "dark in the middle";
+    EXPECT_NEAR(at(20, 50)[1], 232, 12) << "no data is light grey";
+    const GridProjection projection(raster.grid);
+    const Point corner = projection.px_from_lonlat(chip.corners_lonlat[2]);
+    EXPECT_NEAR(corner.x, 400, 1e-3);
+    EXPECT_NEAR(corner.y, 200, 1e-3);
+    EXPECT_EQ(make_chip(raster, stretch, {0, 0, 400, 200}, 200).jpeg, chip.jpeg);
+    EXPECT_TRUE(make_chip(raster, stretch, {500, 0, 10, 10}, 200).jpeg.empty());
+    EXPECT_TRUE(make_chip(Raster{}, {}, {0, 0, 1, 1}, 10).jpeg.empty());
+    raster.valid = Mask(400, 200, 0);
+    EXPECT_FALSE(make_chip(raster, stretch_of(raster), {0, 0, 400, 200}, 200).jpeg.empty())
+        << "all no data";
+    raster.bands.resize(1);
+    raster.roles = {BandRole::pan};
+    EXPECT_FALSE(make_chip(raster, stretch_of(raster), {0, 0, 3, 2}, 200).jpeg.empty())
+        << "one band, tiny";
+}
+
+TEST(ImageChips, CloseUpsHoldTheirChange) {
+    const GridProjection projection(fixture::grid());
+    int pairs = 0;
+    for (const ImageChip& chip : camp_chips()) {
+        if (chip.change_id.empty()) continue;
+        const auto change = std::find_if(camp().changes.begin(), camp().changes.end(),
+                                         [&](const auto& c) { return c.id == chip.change_id; });
+        ASSERT_NE(change, camp().changes.end());
+        const Point low = projection.px_from_lonlat(chip.corners_lonlat[0]),
+                    high = projection.px_from_lonlat(chip.corners_lonlat[2]);
+        const Point at = projection.px_from_lonlat(change->position);
+        EXPECT_TRUE(at.x > low.x && at.x < high.x && at.y > low.y && at.y < high.y)
+            << chip.change_id;
+        const ScenePair pair = scenes_of(camp(), *change);
+        EXPECT_TRUE(chip.scene_id == pair.before || chip.scene_id == pair.after);
+        ++pairs;
+    }
+    EXPECT_EQ(pairs, 2 * static_cast<int>(changes_to_show(camp(), 24).size()))
+        << "before and after";
+}
+
+TEST(CountEstimate, IsThePoissonBinomialDistribution) {
+    const std::vector<double> sure(17, 1.0);
+    EXPECT_EQ(count_of(sure).low, 17);
+    EXPECT_EQ(count_of(sure).high, 17);
+    EXPECT_DOUBLE_EQ(count_of(sure).expected, 17);
+    const std::vector<double> coins(100, 0.5);  // binomial(100, 0.5): 5 % below 42, 95 % up to 58
+    EXPECT_EQ(count_of(coins).low, 42);
+    EXPECT_EQ(count_of(coins).high, 58);
+    EXPECT_EQ(count_of({}).high, 0);
+}
+
+TEST(ReportHtml, SaysWhatTheReportSays) {
+    const std::string html = report_html(camp(), camp_chips(), "[align]\nsearch_m = 100\n");
+    std::string text_only = html;  // dates are held together by spans
+    for (const std::string span : {"<span class=\"nb\">", "</span>"})
+        for (auto at = text_only.find(span); at != std::string::npos; at = text_only.find(span, at))
+            text_only.erase(at, span.size());
+    for (const std::string& text :
+         {std::string("SIMULATED IMAGES"), html_escape(camp().findings[0].statement),
+          std::string("almost certain"), std::string("청진 25호 관리소"),
+          std::string("81 % of the area is under cloud"), std::string("search_m = 100"),
+          camp().scenes[0].sha256, std::string("outside the image"),
+          std::string("No usable image between 2009-10-04 and 2010-09-11")})
+        EXPECT_NE(text_only.find(text), std::string::npos) << text;
+    EXPECT_LT(html.size(), 15'000'000U);
+    EXPECT_EQ(html, report_html(camp(), camp_chips(), "[align]\nsearch_m = 100\n"));
+    Report real = camp();
+    real.simulated = false;
+    EXPECT_EQ(report_html(real, {}, "").find("SIMULATED IMAGES"), std::string::npos);
+    EXPECT_NO_THROW(report_html(Report{}, {}, ""));
+    Report odd = camp();
+    odd.grid.crs = "no such thing";
+    EXPECT_NO_THROW(report_html(odd, camp_chips(), ""));
+}
+
+// What a browser would run or fetch: every script element's text, every attribute that can load
+// something.
+TEST(ReportHtml, IsInertWhateverTheNames) {
+    const auto count = [](const std::string& text, const std::string& what) {
+        int n = 0;
+        for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++n;
+        return n;
+    };
+    const std::string plain = report_html(camp(), {}, "");
+    for (const auto& name : hostile_names()) {
+        const std::string html = report_html(hostile(name), {}, name);
+        for (const char* opening : {"<script", "</script", "<img", "<style", "<iframe", "<svg",
+                                    "onload=", "onerror=", "javascript:"})
+            if (name.find("onload=") == std::string::npos &&
+                name.find("onerror=") == std::string::npos) {
+                EXPECT_EQ(count(html, opening), count(plain, opening))
+                    << name << " changes the number of " << opening;
+            }
+        EXPECT_EQ(html.find("<script>alert"), std::string::npos);
+        EXPECT_EQ(html.find("<img src=x"), std::string::npos);
+        EXPECT_EQ(html.find("\" onload=\"alert"), std::string::npos);
+    }
+    EXPECT_EQ(count(plain, "<script"), 4);
+    std::string
+        markup;  // what is outside the scripts, whose texts hold addresses that are never asked for
+    for (std::size_t at = 0; at != std::string::npos;) {
+        const std::size_t open = plain.find("<script>", at);
+        markup += plain.substr(at, open - at);
+        at = open == std::string::npos ? open : plain.find("</script>", open);
+    }
+    for (const char* loader : {"src=\"http", "src='http", "href=\"http", "url(http", "@import",
+                               "<link", "http://", "https://"})
+        EXPECT_EQ(count(markup, loader), 0) << loader;
+
+    // The policy names exactly the scripts and the style that stand in the page.
+    for (std::size_t at = plain.find("<script>"); at != std::string::npos;
+         at = plain.find("<script>", at + 1)) {
+        const std::size_t end = plain.find("</script>", at);
+        EXPECT_NE(plain.find("'" + csp_hash(plain.substr(at + 8, end - at - 8)) + "'"),
+                  std::string::npos);
+    }
+    const std::size_t style = plain.find("<style>") + 7;
+    EXPECT_NE(plain.find("style-src '" +
+                         csp_hash(plain.substr(style, plain.find("</style>") - style)) + "'"),
+              std::string::npos);
+    EXPECT_EQ(plain.find("unsafe-inline"), std::string::npos);
+}
+
+TEST(ReportHtml, RunsInABrowserWithoutAComplaint) {
+    const fixture::Folder folder;
+    const char* keep = std::getenv("FENCELINE_SCREENSHOTS");
+    const auto check = [&](const Report& report, std::span<const ImageChip> chips,
+                           const std::string& shots) {
+        const fs::path page = folder.path / "report.html";
+        write_file(page.string(), report_html(report, chips, "[align]\nsearch_m = 100\n"));
+        const std::string command = std::string(FENCELINE_SOURCE_DIR) +
+                                    "/tests/browser/check_report.sh '" + page.string() + "' " +
+                                    shots;
+        return std::system(command.c_str());
+    };
+    const int first =
+        check(camp(), camp_chips(), keep != nullptr ? "'" + std::string(keep) + "'" : "");
+    if (WIFEXITED(first) && WEXITSTATUS(first) == 77) GTEST_SKIP() << "skipped: no Chromium";
+    EXPECT_EQ(first, 0);
+    EXPECT_EQ(check(hostile("</script><script>alert(1)</script><img src=x onerror=alert(1)>"),
+                    camp_chips(), ""),
+              0);
 }
 
 TEST(StagedOutput, PutsEverythingInPlaceOrNothing) {
