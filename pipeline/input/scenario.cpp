@@ -199,6 +199,7 @@ Scenario read_scenario(const std::string& path, std::optional<std::uint64_t> see
             p.number("relief_m", s.land.relief_m, 0, 500);
             p.number("forest", s.land.forest, 0, 1);
             p.number("fields", s.land.fields, 0, 1);
+            p.number("trees", s.land.trees, 0, 1);
             p.number("villages", s.land.villages, 0, 2000);
             p.number("houses_per_village", s.land.houses_per_village, 0, 500);
         });

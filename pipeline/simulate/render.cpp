@@ -256,13 +256,12 @@ struct LandLattice {
         float slope;
     };
     Sample operator()(float x, float y) const {
+        // Cell and fraction come from the place alone: the same numbers in every tile.
         constexpr auto kInverse = static_cast<float>(1 / kLandCell);
-        const float fx = x * kInverse - static_cast<float>(i0),
-                    fy = y * kInverse - static_cast<float>(j0);
-        const int i = std::clamp(static_cast<int>(fx), 0, columns - 2),
-                  j = std::clamp(static_cast<int>(fy), 0, rows - 2);
-        const float u = std::clamp(fx - static_cast<float>(i), 0.0F, 1.0F),
-                    v = std::clamp(fy - static_cast<float>(j), 0.0F, 1.0F);
+        const float fx = std::floor(x * kInverse), fy = std::floor(y * kInverse);
+        const float u = x * kInverse - fx, v = y * kInverse - fy;
+        const int i = std::clamp(static_cast<int>(fx) - i0, 0, columns - 2),
+                  j = std::clamp(static_cast<int>(fy) - j0, 0, rows - 2);
         const float wa = (1 - u) * (1 - v), wb = u * (1 - v), wc = (1 - u) * v, wd = u * v;
         const Land &a = nodes[index(i, j)], &b = nodes[index(i + 1, j)],
                    &d = nodes[index(i, j + 1)], &e = nodes[index(i + 1, j + 1)];
@@ -443,7 +442,7 @@ void paint_ways(const Context& c, const std::vector<std::uint32_t>& segments, Wo
                     const float tone = std::exp(0.16F * patch);
                     for (std::size_t b = 0; b < 4; ++b)
                         w.band[b][k] += cover * (way.colour[b] * tone - w.band[b][k]);
-                    if (cover > 0.5F) {
+                    if (cover > 0.34F) {
                         w.top[k] = way.height;
                         w.tilt[k] = 1;
                         w.kind[k] = 2;
@@ -561,7 +560,9 @@ void paint_things(const Context& c, const std::vector<std::uint32_t>& things, Wo
                     const float cover = std::clamp(inside / step + 0.5F, 0.0F, 1.0F);
                     if (cover <= 0.0F) return;
                     if (thing.kind == Kind::pylon &&
-                        unit(hash(thing.salt, static_cast<std::int32_t>(k), 1)) < 0.5F)
+                        unit(hash(thing.salt,
+                                  static_cast<std::int32_t>(std::floor(w.world_x[k] * 4)),
+                                  static_cast<std::int32_t>(std::floor(w.world_y[k] * 4)))) < 0.5F)
                         return;
                     float height = thing.eaves, light = 1;
                     if (thing.roof == Roof::gable) {
@@ -671,7 +672,8 @@ void paint_trees(const Context& c, const LandLattice& lattice, double x_low, dou
                           0.10F * smooth(0.3F, 1.2F, grain[3] + land.moisture);
                 bush = unit(mix(h + 9)) < 0.72F;
             }
-            if (unit(mix(h + 2)) > density) continue;
+            if (unit(mix(h + 2)) > density * static_cast<float>(world.scenario.land.trees))
+                continue;
             const float vigour = (0.62F + 0.76F * unit(mix(h + 3))) * (1 + 0.14F * land.patch);
             const float radius = (bush ? 0.95F : 2.15F) * vigour * (1 + 0.12F * land.moisture);
             if (!tree_may_stand(c, {x, y}, static_cast<double>(radius))) continue;

@@ -124,16 +124,15 @@ Sky::Cover Sky::cover_at(double x, double y) const {
 
 Sky::Veil Sky::veil_over(double x_low, double y_low, double x_high, double y_high) const {
     Veil veil;
-    const double i0 = std::floor(x_low / kCell) - 1, j0 = std::floor(y_low / kCell) - 1;
-    veil.x0 = i0 * kCell;
-    veil.y0 = j0 * kCell;
-    veil.columns = static_cast<int>(x_high / kCell - i0) + 3;
-    veil.rows = static_cast<int>(y_high / kCell - j0) + 3;
+    veil.i0 = static_cast<int>(std::floor(x_low / kCell)) - 1;
+    veil.j0 = static_cast<int>(std::floor(y_low / kCell)) - 1;
+    veil.columns = static_cast<int>(std::floor(x_high / kCell)) - veil.i0 + 3;
+    veil.rows = static_cast<int>(std::floor(y_high / kCell)) - veil.j0 + 3;
     veil.nodes.reserve(static_cast<std::size_t>(veil.columns) *
                        static_cast<std::size_t>(veil.rows));
     for (int j = 0; j < veil.rows; ++j)
         for (int i = 0; i < veil.columns; ++i)
-            veil.nodes.push_back(cover_at(veil.x0 + i * kCell, veil.y0 + j * kCell));
+            veil.nodes.push_back(cover_at((veil.i0 + i) * kCell, (veil.j0 + j) * kCell));
     return veil;
 }
 

@@ -40,18 +40,14 @@ class Sky {
 
     /// cover_at on a lattice around a tile, interpolated.
     struct Veil {
-        double x0 = 0, y0 = 0;
+        int i0 = 0, j0 = 0;  ///< first node, in cells
         int columns = 0, rows = 0;
-        bool plain = false;
         std::vector<Cover> nodes;
         Cover operator()(float x, float y) const {
-            if (plain) return nodes[0];
-            const auto fx = static_cast<float>((static_cast<double>(x) - x0) / kCell),
-                       fy = static_cast<float>((static_cast<double>(y) - y0) / kCell);
-            const int i = std::clamp(static_cast<int>(fx), 0, columns - 2),
-                      j = std::clamp(static_cast<int>(fy), 0, rows - 2);
-            const float u = std::clamp(fx - static_cast<float>(i), 0.0F, 1.0F),
-                        v = std::clamp(fy - static_cast<float>(j), 0.0F, 1.0F);
+            const float fx = x / static_cast<float>(kCell), fy = y / static_cast<float>(kCell);
+            const float cx = std::floor(fx), cy = std::floor(fy), u = fx - cx, v = fy - cy;
+            const int i = std::clamp(static_cast<int>(cx) - i0, 0, columns - 2),
+                      j = std::clamp(static_cast<int>(cy) - j0, 0, rows - 2);
             const Cover* a =
                 &nodes[static_cast<std::size_t>(j) * static_cast<std::size_t>(columns) +
                        static_cast<std::size_t>(i)];

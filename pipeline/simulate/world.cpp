@@ -57,10 +57,10 @@ struct Shape {
     }
 };
 
-Star first_outline(const ScenarioLine& line, std::uint64_t seed) {
+Star first_outline(const ScenarioLine& line, std::uint64_t seed, int attempt) {
     Star star;
     if (!line.vertices.empty()) return star;
-    Draw draw(seed, "outline");
+    Draw draw(seed, attempt == 0 ? "outline" : fmt::format("outline {}", attempt));
     Shape shape;
     shape.aspect = line.aspect;
     for (std::size_t k = 0; k < shape.amplitude.size(); ++k) {
@@ -233,6 +233,52 @@ std::vector<Polyline> stretches_off(const Ring& b, const Ring& a) {
         }
     }
     return out;
+}
+
+/// The line's epochs, centred on the area of interest. Throws UsageError when this draw does not
+/// fit.
+std::vector<Epoch> draw_line(const Scenario& scenario, int attempt) {
+    std::vector<Epoch> epochs;
+    Star star;
+    Point centre{0, 0};
+    Ring ring;
+    if (scenario.line.vertices.empty()) {
+        star = first_outline(scenario.line, scenario.seed, attempt);
+        ring = star.ring();
+    } else {
+        ring = scenario.line.vertices;
+        if (signed_area(ring) < 0) std::reverse(ring.begin(), ring.end());
+        centre = centroid(ring);
+        for (const Point p : ring) {
+            star.angle.push_back(std::atan2(p.y - centre.y, p.x - centre.x));
+            star.radius.push_back(distance(p, centre));
+        }
+    }
+    epochs.push_back({{}, ring});
+    for (std::size_t k = 0; k < scenario.line_changes.size(); ++k) {
+        const LineChange& change = scenario.line_changes[k];
+        epochs.back().life.to = change.at.microseconds;
+        star = moved_outline(star, change, scenario.seed, static_cast<int>(k));
+        ring = star.ring();
+        for (Point& p : ring) p = p + centre;
+        epochs.push_back({{change.at.microseconds, kForever}, ring});
+    }
+    Point low{1e9, 1e9}, high{-1e9, -1e9};
+    for (const Epoch& epoch : epochs)
+        for (const Point p : epoch.ring) {
+            low = {std::min(low.x, p.x), std::min(low.y, p.y)};
+            high = {std::max(high.x, p.x), std::max(high.y, p.y)};
+        }
+    const Point shift = scenario.line.vertices.empty() ? -0.5 * (low + high) : Point{0, 0};
+    for (Epoch& epoch : epochs)
+        for (Point& p : epoch.ring) p = p + shift;
+    if (high.x + shift.x > 0.5 * scenario.width_m || low.x + shift.x < -0.5 * scenario.width_m ||
+        high.y + shift.y > 0.5 * scenario.height_m || low.y + shift.y < -0.5 * scenario.height_m)
+        throw UsageError(
+            fmt::format("line: the wall leaves the area: it spans {:.0f} × {:.0f} m, area is "
+                        "{:.0f} × {:.0f} m (area.width_m, area.height_m)",
+                        high.x - low.x, high.y - low.y, scenario.width_m, scenario.height_m));
+    return epochs;
 }
 
 // ---------------------------------------------------------------- colours (reflectance blue,
@@ -503,49 +549,17 @@ World build_world(const Scenario& scenario) {
     const std::uint64_t seed = scenario.seed;
     Placer placer{world, {}};
 
-    // The line and its epochs.
-    std::vector<Star> stars;
+    // The line and its epochs. A drawn outline that does not fit into the area is drawn anew.
     if (scenario.line.kind != LineKind::none) {
-        Ring ring;
-        if (scenario.line.vertices.empty()) {
-            stars.push_back(first_outline(scenario.line, seed));
-            ring = stars.back().ring();
-        } else {
-            ring = scenario.line.vertices;
-            if (signed_area(ring) < 0) std::reverse(ring.begin(), ring.end());
-            Star star;
-            const Point c = centroid(ring);
-            for (const Point p : ring) {
-                star.angle.push_back(std::atan2(p.y - c.y, p.x - c.x));
-                star.radius.push_back(norm(p - c));
+        constexpr int kAttempts = 200;
+        for (int attempt = 0;; ++attempt) {
+            try {
+                world.epochs = draw_line(scenario, attempt);
+                break;
+            } catch (const UsageError&) {
+                if (attempt + 1 >= kAttempts || !scenario.line.vertices.empty()) throw;
             }
-            stars.push_back(star);
         }
-        world.epochs.push_back({{}, ring});
-        for (std::size_t k = 0; k < scenario.line_changes.size(); ++k) {
-            const LineChange& change = scenario.line_changes[k];
-            world.epochs.back().life.to = change.at.microseconds;
-            stars.push_back(moved_outline(stars.back(), change, seed, static_cast<int>(k)));
-            world.epochs.push_back({{change.at.microseconds, kForever}, stars.back().ring()});
-        }
-        // The widest extent is centred on the area of interest.
-        Point low{1e9, 1e9}, high{-1e9, -1e9};
-        for (const Epoch& epoch : world.epochs)
-            for (const Point p : epoch.ring) {
-                low = {std::min(low.x, p.x), std::min(low.y, p.y)};
-                high = {std::max(high.x, p.x), std::max(high.y, p.y)};
-            }
-        const Point shift = scenario.line.vertices.empty() ? -0.5 * (low + high) : Point{0, 0};
-        for (Epoch& epoch : world.epochs)
-            for (Point& p : epoch.ring) p = p + shift;
-        if (high.x + shift.x > 0.5 * scenario.width_m ||
-            low.x + shift.x < -0.5 * scenario.width_m ||
-            high.y + shift.y > 0.5 * scenario.height_m ||
-            low.y + shift.y < -0.5 * scenario.height_m)
-            throw UsageError(
-                fmt::format("line: the wall leaves the area: it spans {:.0f} × {:.0f} m, area is "
-                            "{:.0f} × {:.0f} m (area.width_m, area.height_m)",
-                            high.x - low.x, high.y - low.y, scenario.width_m, scenario.height_m));
     }
 
     // Ways of the line. Vertices and textures hang on the place, so a stretch that two epochs share
@@ -1121,8 +1135,14 @@ World build_world(const Scenario& scenario) {
             }
     }
 
-    // Buckets.
+    index_world(world);
+    return world;
+}
+
+void index_world(World& world) {
+    world.segments.clear();
     Buckets& buckets = world.buckets;
+    buckets = Buckets{};
     buckets.origin = {-world.half_width - 64, -world.half_height - 64};
     buckets.columns = static_cast<int>(2 * (world.half_width + 64) / buckets.cell) + 1;
     buckets.rows = static_cast<int>(2 * (world.half_height + 64) / buckets.cell) + 1;
@@ -1160,7 +1180,6 @@ World build_world(const Scenario& scenario) {
                    static_cast<std::uint32_t>(world.segments.size() - 1));
         }
     }
-    return world;
 }
 
 }  // namespace fenceline::simulate

@@ -119,6 +119,9 @@ struct World {
 /// can have, …).
 World build_world(const Scenario& scenario);
 
+/// Fills segments and buckets from things and ways; to be called again when those were changed.
+void index_world(World& world);
+
 /// Slow fields of the land, a function of place alone.
 struct Land {
     float elevation;  ///< m
