@@ -12,30 +12,45 @@
 namespace fenceline {
 
 struct PerimeterOptions {
-    double ribbon_m = 40;         ///< half width of the search around the known line
-    double max_gap_m = 60;        ///< longer unseen stretches are not bridged silently
-    double max_detour_m = 1000;   ///< how far growth is looked for
+    double ribbon_m = 40;        ///< half width of the search around the known line
+    double max_gap_m = 60;       ///< longer unseen stretches are not bridged silently
+    double max_detour_m = 1000;  ///< how far growth is looked for
     double min_change_share = 0.02;
     double normal_noise_m = 2, noise_length_m = 30, shared_bias_m = 1;
 };
 template <class Visitor>
 void describe(PerimeterOptions& o, Visitor&& v) {
-    v("perimeter.ribbon_m", o.ribbon_m, Range{5, 500}, "m", "half width of the search around the known line");
-    v("perimeter.max_gap_m", o.max_gap_m, Range{0, 1000}, "m", "longest unseen stretch that is bridged");
-    v("perimeter.max_detour_m", o.max_detour_m, Range{0, 5000}, "m", "how far from the line growth is looked for");
-    v("perimeter.min_change_share", o.min_change_share, Range{0.001, 1}, "", "smallest share of the area that counts as growth or shrinkage");
-    v("perimeter.normal_noise_m", o.normal_noise_m, Range{0, 100}, "m", "error model: noise across the line (1 sigma)");
-    v("perimeter.noise_length_m", o.noise_length_m, Range{1, 1000}, "m", "error model: its correlation length along the line");
-    v("perimeter.shared_bias_m", o.shared_bias_m, Range{0, 100}, "m", "error model: bias shared by all dates (1 sigma)");
+    v("perimeter.ribbon_m", o.ribbon_m, Range{5, 500}, "m",
+      "half width of the search around the known line");
+    v("perimeter.max_gap_m", o.max_gap_m, Range{0, 1000}, "m",
+      "longest unseen stretch that is bridged");
+    v("perimeter.max_detour_m", o.max_detour_m, Range{0, 5000}, "m",
+      "how far from the line growth is looked for");
+    v("perimeter.min_change_share", o.min_change_share, Range{0.001, 1}, "",
+      "smallest share of the area that counts as growth or shrinkage");
+    v("perimeter.normal_noise_m", o.normal_noise_m, Range{0, 100}, "m",
+      "error model: noise across the line (1 sigma)");
+    v("perimeter.noise_length_m", o.noise_length_m, Range{1, 1000}, "m",
+      "error model: its correlation length along the line");
+    v("perimeter.shared_bias_m", o.shared_bias_m, Range{0, 100}, "m",
+      "error model: bias shared by all dates (1 sigma)");
 }
 
-/// What one scene says about lines: planes on the scene's grid. Kept small (8 bit) because a whole series is held.
+/// What one scene says about lines: planes on the scene's grid. Kept small (8 bit) because a whole
+/// series is held.
 struct LineEvidence {
     bool usable = false;
-    double effective_gsd_m = 0;
-    std::vector<PlaneOf<std::uint8_t>> planes;  ///< the stage's own business
-    Mask hidden;                                ///< nonzero: nothing can be seen
+    double effective_gsd_m = 0;  ///< true resolution, from the spectrum; at least the grid's GSD
+    double unit_m = 1;  ///< U: one metre, or 0.4 of the effective resolution where that is coarser
+    int luminance_step_px = 1;  ///< grid pixels per pixel of planes[0] and of hidden
+    int search_step_px = 1;     ///< grid pixels per pixel of the other planes
+    /// planes[0]: luminance, locally normalised, 128 + 32 z. planes[1 + k], k = 0…7: support for a
+    /// line that runs at k · 22.5° (from x towards y), 50 (z + 1); 255: hidden.
+    std::vector<PlaneOf<std::uint8_t>> planes;
+    Mask hidden;  ///< nonzero: nothing can be seen
 };
+/// Planes that hold a direction each.
+constexpr int kLineDirections = 8;
 LineEvidence line_evidence(const Scene& scene, const PerimeterOptions& options);
 
 /// The catalogue's line on the grid.
@@ -60,8 +75,9 @@ struct PerimeterChange {
     Ring region_px;                        ///< ground gained or lost
     double area_m2 = 0;
     Interval area_ci;
-    std::vector<std::pair<int, double>> log_likelihood_ratios;  ///< per scene: new line against old line
-    double supported_fraction = 0;                              ///< of the detour
+    std::vector<std::pair<int, double>>
+        log_likelihood_ratios;      ///< per scene: new line against old line
+    double supported_fraction = 0;  ///< of the detour
     std::optional<bool> old_line_stands;
 };
 
@@ -75,14 +91,16 @@ struct PerimeterGrowth {
 struct PerimeterResult {
     std::vector<TracedPerimeter> perimeters;
     std::vector<PerimeterChange> changes;
-    std::vector<PerimeterGrowth> growth;   ///< one per change, same order
-    std::vector<std::string> notes;        ///< "no line is visible in 2017-03-02", …
+    std::vector<PerimeterGrowth> growth;  ///< one per change, same order
+    std::vector<std::string> notes;       ///< "no line is visible in 2017-03-02", …
 };
 
-/// Traces the line through the series: refined in the ribbon, expansions and contractions as detours, each date
-/// measured with intervals. METHODS.md 5. scenes and evidence have the same length and time order.
+/// Traces the line through the series: refined in the ribbon, expansions and contractions as
+/// detours, each date measured with intervals. METHODS.md 5. scenes and evidence have the same
+/// length and time order.
 PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> scenes,
-                                 std::span<const LineEvidence> evidence, std::span<const double> registration_sigma_m,
+                                 std::span<const LineEvidence> evidence,
+                                 std::span<const double> registration_sigma_m,
                                  const KnownLine& known, const PerimeterOptions& options);
 
 }  // namespace fenceline

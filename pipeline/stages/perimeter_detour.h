@@ -1,0 +1,39 @@
+#pragma once
+
+#include <vector>
+
+#include "core/geometry.h"
+#include "core/raster.h"
+#include "stages/perimeter_ribbon.h"
+
+namespace fenceline {
+
+/// Where lines may have come or gone: one plane per direction (kLineDirections), 0 (nothing) … 1
+/// (surely), on a grid whose pixels are `step` grid pixels wide and whose first pixel begins at
+/// grid pixel `origin_px`.
+struct GainField {
+    std::vector<Plane> gain;
+    Point origin_px;
+    double step = 1;
+};
+
+/// A path that leaves a ring and comes back to it on the same side.
+struct Detour {
+    int leaves = 0,
+        returns = 0;  ///< indices of the ring's points; the ground lies between the path and the
+                      ///< ring's points from `leaves` on to `returns` (with wrap)
+    bool outside = true;
+    Polyline path_px;  ///< from the first to the last of these points
+    double score = 0;  ///< metres of path times its gain above that of any path here
+    double mean_gain = 0, background_gain = 0;
+};
+
+/// The best detours, best first, with disjoint stretches of the ring (per side): fronts run from
+/// the whole ring over the cost 1/(0.08 + gain) (Dijkstra 1959, 16 directions); where fronts that
+/// left the ring at different places meet, they make a detour. Each encloses at least min_area_m2
+/// and at most max_area_m2.
+std::vector<Detour> find_detours(const GainField& field, const Centreline& ring, double gsd_m,
+                                 double min_area_m2, double max_area_m2, double max_distance_m,
+                                 int most);
+
+}  // namespace fenceline

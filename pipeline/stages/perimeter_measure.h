@@ -1,0 +1,40 @@
+#pragma once
+
+#include <vector>
+
+#include "core/geometry.h"
+#include "core/report.h"
+#include "stages/perimeter.h"
+
+namespace fenceline {
+
+/// How well a line is known. Lengths in metres.
+struct LineErrors {
+    double normal_sigma_m = 2;        ///< noise across the line, 1 sigma
+    double correlation_m = 30;        ///< its correlation length along the line
+    double bias_sigma_m = 1;          ///< shift outwards of the whole line, 1 sigma
+    double resolution_m = 0.5;        ///< true pixel size
+    double registration_sigma_m = 0;  ///< local misplacement that is left after registration
+    std::vector<double> bridged_m;    ///< lengths of unseen stretches
+    std::vector<double> hidden_m;     ///< lengths of stretches under cloud, snow or shadow
+};
+
+struct MeasureIntervals {
+    Interval area, length;
+};
+
+/// 95 % intervals of area and length. METHODS.md 5: sigma_A² = sigma_n²·P·2L + (b·P)², sigma_n and
+/// b widened by the pixel (0.1 of it as bias, 0.3 as noise) and by registration (noise); an unseen
+/// stretch of length g may belly out by a tenth of it (variance (0.067 g²)²); a hidden one may hide
+/// growth: the upper bound gets another quarter of its square.
+MeasureIntervals measure_intervals(double area_m2, double length_m, const LineErrors& errors);
+
+/// 95 % interval of the ratio area_after / area_before when both lines share the stretch shared_m
+/// and the bias b.
+Interval area_ratio_interval(double area_before_m2, double length_before_m, double area_after_m2,
+                             double length_after_m, double shared_m, const LineErrors& errors);
+/// The same for length.
+Interval length_ratio_interval(double length_before_m, double length_after_m, double shared_m,
+                               const LineErrors& errors);
+
+}  // namespace fenceline
