@@ -253,8 +253,7 @@ std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects
         if (!std::isfinite(object.centre_px.x) || !std::isfinite(object.centre_px.y)) return;
         if (object.kind == StructureKind::guard_post) {
             if (!posts_visible || unseen_share(scene, object.centre_px, 6 * metre) > 0.2) return;
-            const PostMeasure m =
-                best_post_near(view, object.centre_px, std::max(2.0, 1.0 * metre));
+            const PostMeasure m = best_post_near(view, object, std::max(2.0, 1.0 * metre));
             look.log_likelihood_ratio = post_llr(m.log_odds);
             if (m.log_odds > 0 && view.sun) look.height_m = m.height_m;
         } else {

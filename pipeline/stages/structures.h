@@ -45,6 +45,7 @@ struct Detection {
     std::optional<double> height_m;
     std::optional<Interval> height_ci;
     double log_odds = 0;  ///< of being real, from this scene alone
+    Polyline line_px;     ///< posts: the stretch of the line they were found along, about 45 m each way
 };
 
 enum class Seen { present, absent, not_observable };

@@ -96,8 +96,24 @@ struct PostMeasure {
     double roughness = 0;         ///< of the ground around, in units of the view's scale
     double log_odds = -12;
 };
-PostMeasure measure_post(const StructureView& view, Point px);
+
+/// The surroundings of a stretch of the line with the line taken out: at every pixel, luminance less what stands at
+/// the same distance from the line a little before and a little after (medians of 7 places, 6–24 m away). Where the
+/// two differ, anything between them counts as ordinary, so that corners and changes of ground leave nothing behind.
+/// A wall and its shadow vanish; what stands on it, and the shadow that it throws, stay.
+struct LineSurroundings {
+    Window window;           ///< of the scene's grid
+    Plane residual;          ///< 0: ordinary
+    Plane spread;            ///< luminance less the mean of before and after: what noise is measured on
+    PlaneOf<int> nearest;    ///< vertex of the line; −1: farther than asked
+};
+/// line_px: vertices about 2 m apart. Pixels farther than reach_px from it are 0.
+LineSurroundings line_surroundings(const StructureView& view, const Polyline& line_px, Window window, double reach_px);
+
+PostMeasure measure_post(const StructureView& view, const LineSurroundings& surroundings, Point px);
 /// The best of the places within radius_px.
-PostMeasure best_post_near(const StructureView& view, Point px, double radius_px);
+PostMeasure best_post_near(const StructureView& view, const LineSurroundings& surroundings, Point px, double radius_px);
+/// The same for an object: makes its own surroundings.
+PostMeasure best_post_near(const StructureView& view, const Detection& post, double radius_px);
 
 }  // namespace fenceline
