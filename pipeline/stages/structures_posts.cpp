@@ -12,8 +12,9 @@ namespace {
 
 /// A typical post's side; what "can a post be seen" is asked of.
 constexpr double kTypicalPost_m = 3.0;
+constexpr double kTypicalHeight_m = 6.0;
 constexpr std::array kSides_m{2.2, 3.0, 4.0, 5.0};
-constexpr double kLowest_m = 3.0, kHighest_m = 8.0;
+constexpr double kLowest_m = 3.0, kHighest_m = 9.0;
 
 /// Depth of a shadow against both of its sides, sampled along it.
 struct Streak {
@@ -67,17 +68,20 @@ double median_of(std::array<double, N>& values, std::size_t count) {
     return *middle;
 }
 
-/// Logistic model over the measure; benchmarks/train_posts.py fits the weights, configs/ holds the
-/// model card.
+/// Logistic model over the measure. The weights were fitted (L2, 1) to 11 200 candidates, 146 of
+/// them within 2.5 m of a post, of one simulated tune series (family camp25, seed 7001, five dates,
+/// sun at 40–65°, 0.6 m, 6–17° off nadir). Units: contrasts in local noise, squashed at 6 so that
+/// no single cue decides; roughness is that noise in units of the scene's spread: a step of four
+/// noises means more on rough ground, in forest, than on a smooth field.
 double post_log_odds(const PostMeasure& m, bool sun) {
-    const auto squash = [](double v) {
-        return std::tanh(v / 6) * 6;
-    };  // one strong cue cannot do it alone
-    if (!sun) return clip_log_odds(-4.0 + 0.35 * squash(m.bright) + 0.2 * squash(m.dark));
-    return clip_log_odds(-6.0 + 0.45 * squash(m.bright) + 0.2 * squash(m.dark) +
-                         0.8 * squash(m.shadow) + 0.5 * squash(m.shadow_weakest) -
-                         0.5 * std::max(0.0, squash(m.beyond)) -
-                         0.5 * std::max(0.0, squash(m.before)) + 0.15 * squash(m.step));
+    const auto squash = [](double v) { return std::tanh(v / 6) * 6; };
+    const double rough = 5.45 * std::min(m.roughness, 1.2);
+    if (!sun)
+        return clip_log_odds(-11.0 + 1.0 * squash(m.bright) + 0.3 * squash(m.dark) +
+                             0.4 * squash(m.isolation) + rough);
+    return clip_log_odds(-13.6 + 0.5 * squash(m.bright) + 0.24 * squash(m.dark) +
+                         0.19 * squash(m.isolation) + 0.62 * squash(m.shadow) -
+                         1.35 * std::max(0.0, squash(m.beyond)) + 1.43 * squash(m.step) + rough);
 }
 
 }  // namespace
@@ -116,7 +120,8 @@ LineSurroundings line_surroundings(const StructureView& view, const Polyline& li
             }
         return out;
     }
-    // Direction of the line before and after each vertex, over 15 m so that a jittery trace does not matter.
+    // Direction of the line before and after each vertex, over 15 m so that a jittery trace does
+    // not matter.
     std::vector<Point> back(line_px.size()), forth(line_px.size());
     const auto unit = [](Point v) { return norm(v) > 1e-9 ? (1 / norm(v)) * v : Point{}; };
     for (int i = 0; i < count; ++i) {
@@ -146,13 +151,16 @@ LineSurroundings line_surroundings(const StructureView& view, const Polyline& li
             std::array<float, 7> before{}, after{};
             for (std::size_t k = 0; k < 7; ++k) {
                 const double away = (6.0 + 3.0 * static_cast<double>(k)) * metre;
-                before[k] = sample(view.luminance, at + away * back[static_cast<std::size_t>(nearest)]);
-                after[k] = sample(view.luminance, at + away * forth[static_cast<std::size_t>(nearest)]);
+                before[k] =
+                    sample(view.luminance, at + away * back[static_cast<std::size_t>(nearest)]);
+                after[k] =
+                    sample(view.luminance, at + away * forth[static_cast<std::size_t>(nearest)]);
             }
             std::nth_element(before.begin(), before.begin() + 3, before.end());
             std::nth_element(after.begin(), after.begin() + 3, after.end());
             const float here = view.luminance.at(out.window.x + x, out.window.y + y);
-            out.residual.at(x, y) = here - std::clamp(here, std::min(before[3], after[3]), std::max(before[3], after[3]));
+            out.residual.at(x, y) = here - std::clamp(here, std::min(before[3], after[3]),
+                                                      std::max(before[3], after[3]));
             out.spread.at(x, y) = here - 0.5F * (before[3] + after[3]);
         }
     return out;
@@ -163,9 +171,10 @@ PostMeasure measure_post(const StructureView& view, const LineSurroundings& arou
     best.centre_px = px;
     if (around_line.window.width < 4 || around_line.window.height < 4) return best;
     const Plane& plane = around_line.residual;
-    const Point centre = px - Point{static_cast<double>(around_line.window.x), static_cast<double>(around_line.window.y)};
+    const Point centre = px - Point{static_cast<double>(around_line.window.x),
+                                    static_cast<double>(around_line.window.y)};
     const double metre = 1 / view.gsd_m;
-    const Point u = view.shadow_px;
+    const Point u = view.away_px;
 
     // Spread of the ground around, robust against the shadow and the post itself.
     std::array<double, 64> around{};
@@ -174,80 +183,97 @@ PostMeasure measure_post(const StructureView& view, const LineSurroundings& arou
         for (int k = 0; k < 16; ++k) {
             const double angle = 2 * std::numbers::pi * (k + radius_m / 12) / 16;
             around[count++] = static_cast<double>(
-                sample(around_line.spread, centre + (radius_m * metre) * Point{std::cos(angle), std::sin(angle)}));
+                sample(around_line.spread,
+                       centre + (radius_m * metre) * Point{std::cos(angle), std::sin(angle)}));
         }
     const double middle = median_of(around, count);
     for (double& v : around) v = std::abs(v - middle);
     const double noise = std::max({1.4826 * median_of(around, count), 0.1 * view.scale, 1e-9});
     best.roughness = noise / view.scale;
 
+    const double lean_px = norm(view.lean_px_per_m);
     double best_value = -1e300;
     for (const double side_m : kSides_m) {
-        PostMeasure m;
-        m.centre_px = px;
-        m.roughness = best.roughness;
-        m.side_m = side_m;
+        PostMeasure base;
+        base.centre_px = px;
+        base.roughness = best.roughness;
+        base.side_m = side_m;
         const double side = side_m * metre, half = side / 2;
-        double roof = 0;
-        for (const double dy : {-0.3, 0.0, 0.3})
-            for (const double dx : {-0.3, 0.0, 0.3})
-                roof += static_cast<double>(sample(plane, centre + Point{dx * side, dy * side})) / 9;
-        std::array<double, 24> ring{};
-        count = 0;
-        for (int k = 0; k < 24; ++k) {
-            const double angle = 2 * std::numbers::pi * k / 24;
-            const Point direction{std::cos(angle), std::sin(angle)};
-            if (view.sun && dot(direction, u) > 0.5) continue;
-            ring[count++] = static_cast<double>(sample(plane, centre + (half + 1.8 * metre) * direction));
-        }
-        const double contrast = (roof - median_of(ring, count)) / noise;
-        m.bright = std::max(0.0, contrast);
-        m.dark = std::max(0.0, -contrast);
-        double value = std::abs(contrast);
+        Streak streak;
         if (view.sun) {
-            const double longest = kHighest_m * view.shadow_px_per_m;
-            Streak streak = streak_at(plane, centre, u, view.gsd_m, side, -half - 4 * metre, half + longest + 4 * metre);
+            streak = streak_at(plane, centre, u, view.gsd_m, side, -half - 4 * metre,
+                               half + kHighest_m * view.reach_px_per_m + 4 * metre);
             for (auto* values : {&streak.mean, &streak.weaker})
                 for (double& v : *values) v /= noise;
-            // The end of the shadow: where the depth falls below half of what it is near the foot (best overlap of a
-            // simulated shadow with the image, over all heights).
-            const double shortest = kLowest_m * view.shadow_px_per_m;
-            const double plateau =
-                std::max(0.5, mean_between(streak, streak.mean, half + 0.3 * metre, half + 0.8 * shortest));
-            double sum = 0, best_sum = -1e300, length = shortest;
-            for (std::size_t i = 0; i < streak.mean.size(); ++i) {
-                const double t = streak.start_px + static_cast<double>(i) * streak.step_px;
-                if (t < half || t > half + longest) continue;
-                sum += streak.mean[i] - 0.5 * plateau;
-                if (t >= half + shortest && sum > best_sum) {
-                    best_sum = sum;
-                    length = t + 0.5 * streak.step_px - half;
-                }
-            }
-            m.height_m = length / view.shadow_px_per_m;
-            m.shadow = mean_between(streak, streak.mean, half + 0.3 * metre, half + length - 0.3 * metre);
-            m.shadow_weakest = 1e300;
-            for (int third = 0; third < 3; ++third)
-                m.shadow_weakest =
-                    std::min(m.shadow_weakest, mean_between(streak, streak.weaker, half + third * length / 3,
-                                                            half + (third + 1) * length / 3));
-            m.beyond = mean_between(streak, streak.mean, half + length + 1 * metre, half + length + 4 * metre);
-            m.before = mean_between(streak, streak.mean, -half - 4 * metre, -half - 0.7 * metre);
-            const double near_foot = static_cast<double>(sample(plane, centre + (half + 0.4 * shortest) * u));
-            m.step = (roof - near_foot) / noise;
-            value += 2 * (m.shadow + m.shadow_weakest) - std::max(0.0, m.beyond) - std::max(0.0, m.before);
+            base.before = mean_between(streak, streak.mean, -half - 4 * metre, -half - 0.7 * metre);
         }
-        if (value > best_value) {
-            best_value = value;
-            m.log_odds = post_log_odds(m, view.sun);
-            best = m;
+        double roof = 0, contrast = 0, isolation = 0;
+        // The roof stands over the foot by the view's lean, the shadow starts at the foot and ends
+        // with the height: the height that explains both best is taken.
+        for (double height_m = kLowest_m; height_m <= kHighest_m; height_m += 0.5) {
+            PostMeasure m = base;
+            m.height_m = height_m;
+            const Point top = centre + height_m * view.lean_px_per_m;
+            if (height_m == kLowest_m || lean_px * 0.5 > 0.05) {
+                roof = 0;
+                for (const double dy : {-0.3, 0.0, 0.3})
+                    for (const double dx : {-0.3, 0.0, 0.3})
+                        roof +=
+                            static_cast<double>(sample(plane, top + Point{dx * side, dy * side})) /
+                            9;
+                std::array<double, 24> ring{};
+                count = 0;
+                for (int k = 0; k < 24; ++k) {
+                    const double angle = 2 * std::numbers::pi * k / 24;
+                    const Point direction{std::cos(angle), std::sin(angle)};
+                    if (view.sun && dot(direction, u) > 0.5) continue;
+                    if (dot(direction, view.lean_px_per_m) < -0.6 * lean_px &&
+                        lean_px * height_m > 1)
+                        continue;
+                    ring[count++] =
+                        static_cast<double>(sample(plane, top + (half + 1.8 * metre) * direction));
+                }
+                contrast = (roof - median_of(ring, count)) / noise;
+                std::sort(ring.begin(), ring.begin() + static_cast<std::ptrdiff_t>(count));
+                isolation = count == 0      ? 0.0
+                            : contrast >= 0 ? (roof - ring[count - 1 - count / 8]) / noise
+                                            : (ring[count / 8] - roof) / noise;
+            }
+            m.bright = std::max(0.0, contrast);
+            m.dark = std::max(0.0, -contrast);
+            m.isolation = isolation;
+            double value = std::abs(contrast);
+            if (view.sun) {
+                const double length = height_m * view.reach_px_per_m;
+                m.shadow = mean_between(streak, streak.mean, half + 0.3 * metre,
+                                        half + length - 0.3 * metre);
+                m.shadow_weakest = 1e300;
+                for (int third = 0; third < 3; ++third)
+                    m.shadow_weakest =
+                        std::min(m.shadow_weakest,
+                                 mean_between(streak, streak.weaker, half + third * length / 3,
+                                              half + (third + 1) * length / 3));
+                m.beyond = mean_between(streak, streak.mean, half + length + 1 * metre,
+                                        half + length + 4 * metre);
+                const double near_foot =
+                    static_cast<double>(sample(plane, centre + (half + 0.3 * length) * u));
+                m.step = (roof - near_foot) / noise;
+                value += 2 * (m.shadow + m.shadow_weakest) - std::max(0.0, m.beyond) -
+                         std::max(0.0, m.before);
+            }
+            if (value > best_value) {
+                best_value = value;
+                m.log_odds = post_log_odds(m, view.sun);
+                best = m;
+            }
+            if (!view.sun && lean_px * 0.5 <= 0.05) break;
         }
     }
     return best;
 }
 
-PostMeasure best_post_near(const StructureView& view, const LineSurroundings& surroundings, Point px,
-                           double radius_px) {
+PostMeasure best_post_near(const StructureView& view, const LineSurroundings& surroundings,
+                           Point px, double radius_px) {
     PostMeasure best;
     best.centre_px = px;
     const double step = std::max(0.5, 0.4 / view.gsd_m);
@@ -266,9 +292,10 @@ PostMeasure best_post_near(const StructureView& view, const LineSurroundings& su
 
 namespace {
 
-/// How far from a post its picture goes, in metres: its shadow, and the ring in which noise is measured.
+/// How far from a post its picture goes, in metres: its shadow, and the ring in which noise is
+/// measured.
 double picture_m(const StructureView& view) {
-    return std::max(16.0, 4.0 + (view.sun ? kHighest_m * view.shadow_px_per_m * view.gsd_m + 4 : 0));
+    return std::max(16.0, 4.0 + (view.sun ? kHighest_m * view.reach_px_per_m * view.gsd_m + 4 : 0));
 }
 
 Window window_around(const Polyline& points, double margin_px) {
@@ -279,14 +306,17 @@ Window window_around(const Polyline& points, double margin_px) {
     }
     const auto bound = [](double v) { return static_cast<int>(std::clamp(v, -1e8, 1e8)); };
     const int x = bound(std::floor(low.x - margin_px)), y = bound(std::floor(low.y - margin_px));
-    return {x, y, bound(std::ceil(high.x + margin_px)) - x, bound(std::ceil(high.y + margin_px)) - y};
+    return {x, y, bound(std::ceil(high.x + margin_px)) - x,
+            bound(std::ceil(high.y + margin_px)) - y};
 }
 
 /// Candidates of a stretch of the line: local maxima of a quick score, then measured with care.
 void posts_of_stretch(const StructureView& view, const Polyline& line, int core_begin, int core_end,
-                      const StructureOptions& options, std::vector<std::pair<PostMeasure, int>>& out) {
+                      const StructureOptions& options,
+                      std::vector<std::pair<PostMeasure, int>>& out) {
     const Scene& scene = *view.scene;
-    const double metre = 1 / view.gsd_m, ribbon = options.post_ribbon_m * metre, picture = picture_m(view) * metre;
+    const double metre = 1 / view.gsd_m, ribbon = options.post_ribbon_m * metre,
+                 picture = picture_m(view) * metre;
     const Polyline core(line.begin() + core_begin, line.begin() + core_end);
     const LineSurroundings around =
         line_surroundings(view, line, window_around(core, ribbon + picture), ribbon + picture);
@@ -299,17 +329,23 @@ void posts_of_stretch(const StructureView& view, const Polyline& line, int core_
             // A margin of one metre more than the core, so that maxima at its ends are true ones.
             if (nearest < core_begin - 1 || nearest > core_end) continue;
             const Point at{x + 0.5, y + 0.5};
-            const Point in_scene = at + Point{static_cast<double>(around.window.x), static_cast<double>(around.window.y)};
-            if (distance(in_scene, line[static_cast<std::size_t>(nearest)]) > ribbon + metre) continue;
+            const Point in_scene = at + Point{static_cast<double>(around.window.x),
+                                              static_cast<double>(around.window.y)};
+            if (distance(in_scene, line[static_cast<std::size_t>(nearest)]) > ribbon + metre)
+                continue;
             if (!scene.seen(around.window.x + x, around.window.y + y)) continue;
             double roof = 0;
             for (const double dy : {-0.8, 0.8})
                 for (const double dx : {-0.8, 0.8})
-                    roof += static_cast<double>(sample(around.residual, at + metre * Point{dx, dy})) / 4;
+                    roof += static_cast<double>(
+                                sample(around.residual, at + kTypicalHeight_m * view.lean_px_per_m +
+                                                            metre * Point{dx, dy})) /
+                            4;
             double score = 0.5 * std::abs(roof);
             if (view.sun) {
-                const Streak streak = streak_at(around.residual, at, view.shadow_px, view.gsd_m, 3 * metre,
-                                                2 * metre, 1.5 * metre + 4.5 * view.shadow_px_per_m);
+                const Streak streak =
+                    streak_at(around.residual, at, view.away_px, view.gsd_m, 3 * metre, 2 * metre,
+                              1.5 * metre + 4.5 * view.reach_px_per_m);
                 score += 2 * mean_between(streak, streak.mean, -1e9, 1e9);
             }
             quick.at(x, y) = static_cast<float>(score);
@@ -331,6 +367,9 @@ void posts_of_stretch(const StructureView& view, const Polyline& line, int core_
             if (!highest) continue;
             const Point place{around.window.x + x + 0.5, around.window.y + y + 0.5};
             if (unseen_share(scene, place, 6 * metre) > 0.2) continue;
+            // most places need no second look
+            if (measure_post(view, around, place).log_odds < options.post_min_log_odds - 3)
+                continue;
             const PostMeasure m = best_post_near(view, around, place, 1.2 * metre);
             if (m.log_odds > options.post_min_log_odds) out.emplace_back(m, nearest);
         }
@@ -351,7 +390,8 @@ PostMeasure best_post_near(const StructureView& view, const Detection& post, dou
 std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> lines_px,
                                     const StructureOptions& options) {
     if (lines_px.empty() || scene.raster.bands.empty()) return {};
-    if (kTypicalPost_m / std::max(scene.raster.grid.gsd(), scene.info.gsd_m) < options.min_post_px) return {};
+    if (kTypicalPost_m / std::max(scene.raster.grid.gsd(), scene.info.gsd_m) < options.min_post_px)
+        return {};
     const StructureView view = structure_view(scene);
     if (kTypicalPost_m / view.effective_gsd_m < options.min_post_px) return {};
     const double metre = 1 / view.gsd_m;
@@ -382,7 +422,8 @@ std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> li
     std::vector<std::vector<std::pair<PostMeasure, int>>> found(stretches.size());
     parallel_items(static_cast<int>(stretches.size()), [&](int i) {
         const auto k = static_cast<std::size_t>(i);
-        posts_of_stretch(view, stretches[k].line, stretches[k].core_begin, stretches[k].core_end, options, found[k]);
+        posts_of_stretch(view, stretches[k].line, stretches[k].core_begin, stretches[k].core_end,
+                         options, found[k]);
     });
     std::vector<Detection> candidates;
     for (std::size_t k = 0; k < found.size(); ++k)
@@ -390,28 +431,39 @@ std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> li
             Detection d;
             d.kind = StructureKind::guard_post;
             d.centre_px = m.centre_px;
-            d.footprint_px = ring_of({m.centre_px, 0.5 * m.side_m * metre, 0.5 * m.side_m * metre, 0});
+            d.footprint_px =
+                ring_of({m.centre_px, 0.5 * m.side_m * metre, 0.5 * m.side_m * metre, 0});
             d.area_m2 = m.side_m * m.side_m;
-            if (view.sun && m.shadow > 1)
-                height_from_shadow(view, m.height_m * view.shadow_px_per_m, 1.0, d.height_m, d.height_ci);
+            if (view.sun && m.shadow > 1) {
+                // Measured on simulated posts: the median error is about a metre whatever the
+                // shadow's sharpness.
+                const double sigma = std::hypot(1.3, 1.0 / view.reach_px_per_m);
+                d.height_m = m.height_m;
+                d.height_ci =
+                    Interval{std::max(0.0, m.height_m - 1.96 * sigma), m.height_m + 1.96 * sigma};
+            }
             d.log_odds = m.log_odds;
             const Polyline& line = stretches[k].line;
             const int first = std::max(0, nearest - kContextVertices);
-            const int last = std::min(static_cast<int>(line.size()), nearest + kContextVertices + 1);
+            const int last =
+                std::min(static_cast<int>(line.size()), nearest + kContextVertices + 1);
             d.line_px.assign(line.begin() + first, line.begin() + last);
             candidates.push_back(std::move(d));
         }
     const auto place = [](const Detection& d) { return std::tuple(d.centre_px.y, d.centre_px.x); };
-    std::stable_sort(candidates.begin(), candidates.end(), [&](const Detection& a, const Detection& b) {
-        return std::tuple_cat(std::tuple(-a.log_odds), place(a)) < std::tuple_cat(std::tuple(-b.log_odds), place(b));
-    });
+    std::stable_sort(candidates.begin(), candidates.end(),
+                     [&](const Detection& a, const Detection& b) {
+                         return std::tuple_cat(std::tuple(-a.log_odds), place(a)) <
+                                std::tuple_cat(std::tuple(-b.log_odds), place(b));
+                     });
     std::vector<Detection> posts;
     for (Detection& d : candidates)
         if (std::none_of(posts.begin(), posts.end(), [&](const Detection& p) {
                 return distance(d.centre_px, p.centre_px) < options.match_m * metre;
             }))
             posts.push_back(std::move(d));
-    std::sort(posts.begin(), posts.end(), [&](const Detection& a, const Detection& b) { return place(a) < place(b); });
+    std::sort(posts.begin(), posts.end(),
+              [&](const Detection& a, const Detection& b) { return place(a) < place(b); });
     return posts;
 }
 
