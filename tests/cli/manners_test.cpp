@@ -1,0 +1,94 @@
+// How the program talks: help, configuration, faults, exit codes. Through the real binary.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/program.h"
+
+namespace fenceline {
+namespace {
+
+const std::vector<std::string> kCommands{"run",      "compare",  "align", "verify",
+                                         "simulate", "evaluate", "sites", "export"};
+
+TEST(Manners, EveryCommandHasHelpAndAVersion) {
+    const Outcome overview = fenceline_program({"--help"});
+    EXPECT_EQ(overview.exit_code, 0);
+    for (const auto& command : kCommands) {
+        EXPECT_NE(overview.out.find("  " + command), std::string::npos);
+        const Outcome help = fenceline_program({command, "--help"});
+        EXPECT_EQ(help.exit_code, 0) << command;
+        EXPECT_NE(help.out.find("Usage: fenceline " + command), std::string::npos) << help.out;
+        EXPECT_EQ(help.err, "");
+        EXPECT_EQ(fenceline_program({command, "--version"}).exit_code, 0) << command;
+    }
+}
+
+TEST(Manners, DefaultIniIsTheBuiltInDefaults) {
+    const Outcome printed = fenceline_program({"run", "--print-config"});
+    ASSERT_EQ(printed.exit_code, 0) << printed.err;
+    EXPECT_EQ(printed.out, read_text(FENCELINE_SOURCE_DIR "/configs/default.ini"))
+        << "run: fenceline run --print-config > configs/default.ini";
+}
+
+TEST(Manners, PrintedConfigurationReadsBackAsItself) {
+    const ScratchFolder scratch;
+    for (const auto& command : kCommands) {
+        const Outcome first = fenceline_program({command, "--print-config", "--jobs", "3"});
+        ASSERT_EQ(first.exit_code, 0) << command << first.err;
+        EXPECT_NE(first.out.find("jobs = 3\n"), std::string::npos) << first.out;
+        write_text(scratch / "a.ini", first.out);
+        const Outcome second = fenceline_program({command, "--print-config", "--config", scratch / "a.ini"});
+        EXPECT_EQ(second.exit_code, 0) << second.err;
+        EXPECT_EQ(second.out, first.out) << command;
+    }
+}
+
+TEST(Manners, CommandLineWinsOverFileWinsOverDefault) {
+    const ScratchFolder scratch;
+    write_text(scratch / "c.ini", "jobs = 2\n[align]\nsearch_m = 50\nwindow_px = 64\n");
+    const Outcome printed =
+        fenceline_program({"run", "--config", scratch / "c.ini", "--align.window_px=96", "--print-config"});
+    ASSERT_EQ(printed.exit_code, 0) << printed.err;
+    EXPECT_NE(printed.out.find("search_m = 50\n"), std::string::npos);
+    EXPECT_NE(printed.out.find("window_px = 96\n"), std::string::npos);
+    EXPECT_NE(printed.out.find("pass_px = 0.5\n"), std::string::npos);
+    EXPECT_NE(printed.out.find("jobs = 2\n"), std::string::npos);
+}
+
+TEST(Manners, AllFaultsAreListedAtOnce) {
+    const ScratchFolder scratch;
+    write_text(scratch / "c.ini", "[align]\nserch_m = 50\nwindow_px = 7\n[nonsense]\nx = 1\n");
+    const Outcome refused =
+        fenceline_program({"run", "--config", scratch / "c.ini", "--jobs", "many", "--out", scratch / "o"});
+    EXPECT_EQ(refused.exit_code, 2);
+    for (const char* part : {"unknown key align.serch_m; did you mean align.search_m?", "'7' is not allowed for align.window_px",
+                             "32 to 512", "unknown key nonsense.x", "'many' is not allowed for jobs", "--site",
+                             "--images"})
+        EXPECT_NE(refused.err.find(part), std::string::npos) << part << " missing in:\n" << refused.err;
+    EXPECT_EQ(refused.out, "");
+    EXPECT_FALSE(std::filesystem::exists(scratch / "o"));
+}
+
+TEST(Manners, UnknownWordsAreRefusedWithTheNearestKnownOne) {
+    const Outcome command = fenceline_program({"rum"});
+    EXPECT_EQ(command.exit_code, 2);
+    EXPECT_NE(command.err.find("unknown command 'rum'"), std::string::npos);
+    const Outcome option = fenceline_program({"run", "--sight", "x"});
+    EXPECT_EQ(option.exit_code, 2);
+    EXPECT_NE(option.err.find("--site"), std::string::npos) << option.err;
+    EXPECT_EQ(fenceline_program({}).exit_code, 2);
+    EXPECT_EQ(fenceline_program({"run", "--jobs", "1", "--jobs", "2", "--print-config"}).exit_code, 2);
+    EXPECT_EQ(fenceline_program({"run", "--quiet", "--verbose", "--site", "a", "--images", "b", "--out", "c"}).exit_code, 2);
+}
+
+TEST(Manners, NumbersDoNotDependOnTheLocale) {
+    setenv("LC_ALL", "de_DE.UTF-8", 1);
+    const Outcome printed = fenceline_program({"run", "--print-config", "--align.pass_px", "0.25"});
+    unsetenv("LC_ALL");
+    EXPECT_EQ(printed.exit_code, 0) << printed.err;
+    EXPECT_NE(printed.out.find("pass_px = 0.25\n"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace fenceline
