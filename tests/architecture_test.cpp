@@ -30,7 +30,9 @@ std::string text_of(const fs::path& path) {
 std::string room_of(const std::string& path) {
     for (const char* room : {"kernels", "core", "input", "output", "stages", "simulate", "evaluate", "verify", "commands"})
         if (path.rfind(std::string(room) + "/", 0) == 0) return room;
-    if (path.rfind("run_site", 0) == 0 || path.rfind("compare_pair", 0) == 0) return "run_site";
+    if (path.rfind("run_site", 0) == 0 || path.rfind("compare_pair", 0) == 0 ||
+        path.rfind("site_report", 0) == 0)
+        return "run_site";
     return {};
 }
 
