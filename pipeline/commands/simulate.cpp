@@ -1,0 +1,59 @@
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "commands/command.h"
+#include "core/error.h"
+#include "input/scenario.h"
+#include "output/series_writer.h"
+#include "output/staged_output.h"
+
+namespace fenceline {
+namespace {
+
+struct SimulateArguments {
+    std::string scenario, out;
+    bool overwrite = false;
+    int seed = -1;
+};
+
+CommandOutput simulate(const SimulateArguments& arguments, const Common& common, Progress& progress) {
+    StagedOutput::check(arguments.out, arguments.overwrite);
+    const Scenario scenario = read_scenario(
+        arguments.scenario,
+        arguments.seed < 0 ? std::nullopt : std::optional<std::uint64_t>(static_cast<std::uint64_t>(arguments.seed)));
+    CommandOutput output;
+    output.text = fmt::format("{} scenes of {}\n{}\n", scenario.scenes.size(), scenario.id, arguments.out);
+    output.json = nlohmann::json{{"scenario", scenario.id},
+                                 {"scenes", scenario.scenes.size()},
+                                 {"out", arguments.out},
+                                 {"dry_run", common.dry_run}}
+                      .dump();
+    if (!common.dry_run) write_series(scenario, arguments.out, progress, arguments.overwrite);
+    return output;
+}
+
+}  // namespace
+
+Command simulate_command() {
+    const auto arguments = std::make_shared<SimulateArguments>();
+    Command command;
+    command.name = "simulate";
+    command.usage = "fenceline simulate SCENARIO --out DIR [OPTIONS]";
+    command.summary = "render a series with exact truth";
+    command.notes = "SCENARIO is a JSON file; configs/scenarios/ holds examples. DIR gets images/, truth.json, sites.geojson.";
+    command.declare = [arguments](OptionTable& table) {
+        SimulateArguments& a = *arguments;
+        Option& scenario = table.text("scenario", a.scenario, "SCENARIO", "the scenario file");
+        scenario.required = true;
+        scenario.position = 0;
+        table.text("out", a.out, "DIR", "folder that the series is written to").required = true;
+        table("overwrite", a.overwrite, "replace DIR when it exists");
+        table("seed", a.seed, Range{-1, 2147483647}, "", "draw another variant of the scenario; -1 takes the file's seed");
+    };
+    command.run = [arguments](const Common& common, Progress& progress) { return simulate(*arguments, common, progress); };
+    return command;
+}
+
+}  // namespace fenceline
