@@ -1,0 +1,34 @@
+#pragma once
+
+#include "core/progress.h"
+#include "core/scene.h"
+#include "input/image_io.h"
+#include "stages/align.h"
+#include "stages/observe.h"
+
+namespace fenceline {
+
+struct AlignPairOptions {
+    ObserveOptions observe;
+    AlignOptions align;
+    GeorefOptions georef;
+};
+template <class Visitor>
+void describe(AlignPairOptions& o, Visitor&& v) {
+    describe(o.observe, v);
+    describe(o.align, v);
+}
+
+/// TARGET registered to REFERENCE.
+struct AlignOutcome {
+    Alignment alignment;
+    Grid grid;         ///< REFERENCE's own
+    Scene registered;  ///< TARGET on it, sampled once; empty when the status is fail
+};
+
+/// Registers one image to another, of any CRS, GSD and bands; the result lies on REFERENCE's own grid. Infos as
+/// probe_image fills them in. Throws DataError when one cannot be read or they do not overlap.
+AlignOutcome align_pair(const SceneInfo& reference, const SceneInfo& target, const AlignPairOptions& options,
+                        Progress& progress);
+
+}  // namespace fenceline

@@ -1,0 +1,83 @@
+#include "compare_pair.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "commands/command.h"
+#include "input/single_image.h"
+#include "output/change_map_writer.h"
+#include "output/changes_geojson.h"
+#include "output/report_json.h"
+#include "output/staged_output.h"
+#include "site_report.h"
+
+namespace fenceline {
+namespace {
+
+struct CompareArguments {
+    std::string before, after, out;
+    bool overwrite = false;
+    CompareOptions options;
+};
+
+CommandOutput compare(const CompareArguments& arguments, const Common& common, Progress& progress) {
+    StagedOutput::check(arguments.out, arguments.overwrite);
+    SceneInfo before = single_image(arguments.before, arguments.options.georef);
+    SceneInfo after = single_image(arguments.after, arguments.options.georef);
+    if (after.id == before.id) after.id += "-after";
+    CommandOutput output;
+    if (common.dry_run) {
+        output.text = fmt::format("read  {}\nread  {}\nwrite {}\n", before.path, after.path, arguments.out);
+        output.json = nlohmann::json{{"dry_run", true}, {"reads", {before.path, after.path}}, {"writes", arguments.out}}.dump();
+        return output;
+    }
+    CompareOptions options = arguments.options;
+    options.max_memory_bytes = static_cast<std::size_t>(common.max_memory_mib) << 20;
+    StagedOutput out(arguments.out, arguments.overwrite);
+    const CompareOutcome done = compare_pair(std::move(before), std::move(after), options, progress);
+    const std::string json = report_json(done.report);
+    validate_report(json);
+    write_file(out.path("report.json"), json);
+    write_file(out.path("changes.geojson"), changes_geojson(done.report));
+    write_change_map(out.path("change.tif"), done.map, done.grid, change_map_metadata(done.before.info, done.after.info));
+    out.commit();
+    const RegistrationSummary registration = *done.report.scenes[1].registration;
+    output.text = fmt::format("{} changes; registered by {} ({}), held-out RMSE {:.2f} m\n{}\n", done.report.changes.size(),
+                              registration.model, registration.status, registration.rmse_m, arguments.out);
+    output.json = nlohmann::json{{"out", arguments.out},
+                                 {"changes", done.report.changes.size()},
+                                 {"registration", {{"model", registration.model}, {"status", registration.status}, {"rmse_m", registration.rmse_m}}}}
+                      .dump();
+    return output;
+}
+
+}  // namespace
+
+Command compare_command() {
+    const auto arguments = std::make_shared<CompareArguments>();
+    Command command;
+    command.name = "compare";
+    command.usage = "fenceline compare BEFORE AFTER --out DIR [OPTIONS]";
+    command.summary = "one pair, no site needed → change map and changes";
+    command.notes = "DIR gets change.tif (class and probability, on BEFORE's grid), changes.geojson and report.json.";
+    command.declare = [arguments](OptionTable& table) {
+        CompareArguments& a = *arguments;
+        Option& before = table.text("before", a.before, "BEFORE", "the earlier image");
+        before.required = true;
+        before.position = 0;
+        Option& after = table.text("after", a.after, "AFTER", "the later image");
+        after.required = true;
+        after.position = 1;
+        table.text("out", a.out, "DIR", "folder that the result is written to").required = true;
+        table("overwrite", a.overwrite, "replace DIR when it exists; its old content stays whole until the new one is complete");
+        table.text("dem", a.options.georef.dem_path, "FILE", "heights for images that come with RPCs");
+        table("height", a.options.georef.height_m, Range{-500, 9000}, "m", "constant height for images that come with RPCs and no --dem");
+        describe(a.options, table);
+    };
+    command.run = [arguments](const Common& common, Progress& progress) { return compare(*arguments, common, progress); };
+    return command;
+}
+
+}  // namespace fenceline

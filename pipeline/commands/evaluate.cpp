@@ -1,0 +1,66 @@
+#include "evaluate/evaluate.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "commands/command.h"
+#include "core/error.h"
+#include "output/report_json.h"
+
+namespace fenceline {
+namespace {
+
+struct EvaluateArguments {
+    std::vector<std::string> reports, truths;
+    std::string family = "series";
+    EvaluateOptions options;
+};
+
+CommandOutput score(const EvaluateArguments& arguments, const Common& common, Progress& progress) {
+    if (arguments.reports.size() != arguments.truths.size())
+        throw UsageError(fmt::format("--report is given {} times, --truth {} times; allowed: one truth per report, in the same order",
+                                     arguments.reports.size(), arguments.truths.size()));
+    CommandOutput output;
+    if (common.dry_run) {
+        for (std::size_t i = 0; i < arguments.reports.size(); ++i)
+            output.text += fmt::format("read  {}\nread  {}\n", arguments.reports[i], arguments.truths[i]);
+        output.json = nlohmann::json{{"dry_run", true}, {"reads", arguments.reports}}.dump();
+        return output;
+    }
+    progress.stage("evaluate", static_cast<int>(arguments.reports.size()));
+    std::vector<SeriesScore> scores;
+    for (std::size_t i = 0; i < arguments.reports.size(); ++i) {
+        const Report report = read_report(arguments.reports[i]);
+        const Report truth = read_report(arguments.truths[i]);
+        scores.push_back(evaluate(report, truth, arguments.options, arguments.family));
+        progress.step(arguments.reports[i]);
+    }
+    const auto families = aggregate(scores, arguments.options);
+    output.text = score_table(families);
+    output.json = score_json(scores, families).dump();
+    return output;
+}
+
+}  // namespace
+
+Command evaluate_command() {
+    const auto arguments = std::make_shared<EvaluateArguments>();
+    Command command;
+    command.name = "evaluate";
+    command.usage = "fenceline evaluate --report FILE --truth FILE [--report FILE --truth FILE …] [OPTIONS]";
+    command.summary = "score a report against truth";
+    command.notes = "Several reports, each with its truth in the same order, are pooled; intervals come from resampling the series.";
+    command.declare = [arguments](OptionTable& table) {
+        EvaluateArguments& a = *arguments;
+        table.list("report", a.reports, "FILE", "report.json of a run; may be given several times").required = true;
+        table.list("truth", a.truths, "FILE", "truth.json of the simulated series; one per report").required = true;
+        table.text("family", a.family, "NAME", "what the series are called in the table");
+        describe(a.options, table);
+    };
+    command.run = [arguments](const Common& common, Progress& progress) { return score(*arguments, common, progress); };
+    return command;
+}
+
+}  // namespace fenceline

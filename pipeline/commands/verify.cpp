@@ -1,0 +1,51 @@
+#include "verify/verify.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "commands/command.h"
+#include "input/claims.h"
+#include "output/report_json.h"
+
+namespace fenceline {
+namespace {
+
+struct VerifyArguments {
+    std::string claims, report;
+};
+
+CommandOutput hold_claims(const VerifyArguments& arguments, const Common& common) {
+    CommandOutput output;
+    if (common.dry_run) {
+        output.text = fmt::format("read  {}\nread  {}\n", arguments.claims, arguments.report);
+        output.json = nlohmann::json{{"dry_run", true}, {"reads", {arguments.claims, arguments.report}}}.dump();
+        return output;
+    }
+    const Verdicts verdicts = verify(read_claims(arguments.claims), read_report(arguments.report));
+    output.text = verdicts_text(verdicts);
+    output.json = verdicts_json(verdicts).dump();
+    if (verdicts.any_contradicted()) output.exit_code = kClaimContradicted;
+    return output;
+}
+
+}  // namespace
+
+Command verify_command() {
+    const auto arguments = std::make_shared<VerifyArguments>();
+    Command command;
+    command.name = "verify";
+    command.usage = "fenceline verify --claims FILE --report FILE [OPTIONS]";
+    command.summary = "hold published claims against the measurements";
+    command.notes = "Each claim is supported, contradicted (exit 11) or cannot be judged, with the reason.\n"
+                    "configs/claims/camp25.json shows the form of FILE.";
+    command.declare = [arguments](OptionTable& table) {
+        table.text("claims", arguments->claims, "FILE", "the published claims (JSON)").required = true;
+        table.text("report", arguments->report, "FILE", "report.json of a run").required = true;
+    };
+    command.run = [arguments](const Common& common, Progress&) { return hold_claims(*arguments, common); };
+    return command;
+}
+
+}  // namespace fenceline
