@@ -3,7 +3,6 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <opencv2/core.hpp>
@@ -74,7 +73,7 @@ void print(const std::string& text) {
     if (std::fflush(stdout) != 0) throw DataError("standard output", "cannot be written");
 }
 
-int execute(const Command& command, const std::vector<std::string>& arguments, const std::string& command_line) {
+int execute(const Command& command, const std::vector<std::string>& arguments) {
     OptionTable table;
     Common common;
     command.declare(table);
@@ -85,10 +84,8 @@ int execute(const Command& command, const std::vector<std::string>& arguments, c
     common.effective_ini = print_ini(table, command.name);
     if (common.print_config) return print(common.effective_ini), kDone;
     if (common.quiet && common.verbose) throw UsageError("--quiet and --verbose exclude each other");
-    common.command_line = command_line;
-    common.started = {std::chrono::duration_cast<std::chrono::microseconds>(
-                          std::chrono::system_clock::now().time_since_epoch())
-                          .count()};
+    common.arguments = {command.name};
+    common.arguments.insert(common.arguments.end(), arguments.begin(), arguments.end());
     const int threads = common.jobs > 0 ? common.jobs : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads));
     tbb::task_arena arena(threads);
@@ -109,9 +106,7 @@ int dispatch(const std::vector<std::string>& words) {
     std::string names;
     for (const Command& command : all_commands()) {
         if (command.name == words[0]) {
-            std::string line = "fenceline";
-            for (const auto& word : words) line += " " + word;
-            return execute(command, {words.begin() + 1, words.end()}, line);
+            return execute(command, {words.begin() + 1, words.end()});
         }
         names += (names.empty() ? "" : ", ") + command.name;
     }

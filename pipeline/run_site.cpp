@@ -10,6 +10,7 @@
 #include "core/version.h"
 #include "input/sites.h"
 #include "output/scene_store.h"
+#include "report_parts.h"
 
 namespace fenceline {
 namespace {
@@ -198,59 +199,13 @@ void register_series(Series& series, SceneStore& store, const RunOptions& option
         if (series.members[i].info.id == reference_id) series.reference = i;
 }
 
-const char* name_of(RegistrationStatus status) {
-    switch (status) {
-        case RegistrationStatus::pass: return "pass";
-        case RegistrationStatus::warn: return "warn";
-        case RegistrationStatus::fail: return "fail";
-    }
-    return "fail";
-}
-
-ReportScene report_scene(const SceneInfo& info) {
-    ReportScene scene;
-    scene.id = info.id;
-    scene.datetime = info.datetime;
-    scene.datetime_end = info.datetime_end;
-    scene.source = info.source;
-    scene.sha256 = info.sha256;
-    scene.sensor = info.sensor;
-    scene.gsd_m = info.gsd_m;
-    scene.bands = info.band_count;
-    scene.sun_azimuth = info.sun_azimuth_deg;
-    scene.sun_elevation = info.sun_elevation_deg;
-    scene.off_nadir = info.off_nadir_deg;
-    scene.role = "left_out";
-    scene.reason = info.left_out;
-    scene.notes = info.notes;
-    return scene;
-}
-
-ReportScene report_member(const Member& member, bool is_reference) {
-    ReportScene scene = report_scene(member.info);
-    scene.usable_fraction = member.usable_fraction;
-    scene.role = is_reference ? "reference" : "used";
-    scene.reason = is_reference ? "" : member.alignment.reason;
-    int kept = 0;
-    for (const TiePoint& point : member.alignment.tie_points) kept += point.kept ? 1 : 0;
-    scene.registration = RegistrationSummary{is_reference ? "identity" : member.alignment.model,
-                                             member.alignment.dx_m,
-                                             member.alignment.dy_m,
-                                             kept,
-                                             member.alignment.rmse_m,
-                                             member.alignment.ce90_m,
-                                             name_of(member.alignment.status)};
-    NormalizationSummary normalization{member.normalization.method, {}};
-    for (const BandLine& band : member.normalization.bands)
-        normalization.bands.push_back({band.gain, band.offset, band.rmse_before, band.rmse_after});
-    scene.normalization = normalization;
-    return scene;
-}
-
 std::vector<ReportScene> report_scenes(const Series& series) {
     std::vector<ReportScene> scenes;
-    for (std::size_t i = 0; i < series.members.size(); ++i)
-        scenes.push_back(report_member(series.members[i], i == series.reference));
+    for (std::size_t i = 0; i < series.members.size(); ++i) {
+        const Member& member = series.members[i];
+        scenes.push_back(report_scene(member.info, member.usable_fraction, i == series.reference, member.alignment,
+                                      member.normalization));
+    }
     for (const SceneInfo& info : series.left_out) scenes.push_back(report_scene(info));
     std::stable_sort(scenes.begin(), scenes.end(), [](const ReportScene& a, const ReportScene& b) {
         if (a.datetime != b.datetime) return a.datetime.value_or(Time{INT64_MAX}) < b.datetime.value_or(Time{INT64_MAX});
@@ -281,6 +236,7 @@ KnownLine known_line(const Site& site, const Grid& grid) {
 SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptions& options,
                  const std::string& scratch_dir, const SiteObservers& observers, Progress& progress) {
     SiteRun run;
+    run.inputs = scenes;
     Series series = observe_series(site, std::move(scenes), options);
     SceneStore store(scratch_dir, options.max_memory_bytes / 3, series.members.size());
     const auto require_scenes = [&] {

@@ -48,6 +48,7 @@ void describe(RunOptions& o, Visitor&& v) {
 struct SiteRun {
     Report report;
     Grid grid;
+    std::vector<SceneInfo> inputs;          ///< every scene of SRC, used or not
     std::vector<SceneInfo> scenes;          ///< usable ones, time order; the indices below are into this
     std::vector<Alignment> alignments;      ///< same order; the reference's is an identity
     std::size_t reference = 0;

@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <filesystem>
 
-#include "core/projection.h"
 #include "output/change_map_writer.h"
 #include "output/changes_geojson.h"
 #include "output/geopackage.h"
@@ -13,35 +12,24 @@
 #include "output/raster_writer.h"
 #include "output/report_html.h"
 #include "output/report_json.h"
+#include "report_parts.h"
 
 namespace fenceline {
 namespace {
 
-std::vector<TiePointRecord> tie_points_of(const SiteRun& run) {
-    const GridProjection projection(run.grid);
-    const double gsd_m = run.grid.gsd();
-    std::vector<TiePointRecord> records;
-    for (std::size_t i = 0; i < run.scenes.size(); ++i)
-        for (const TiePoint& point : run.alignments[i].tie_points) {
-            const Point place = projection.lonlat_from_px(point.reference_px);
-            const Point shift = point.target_px - point.reference_px;
-            records.push_back({run.scenes[i].id, place.x, place.y, shift.x * gsd_m, -shift.y * gsd_m,
-                               point.residual_px * gsd_m, point.kept});
-        }
-    return records;
-}
-
-TiffMetadata metadata_of(const SceneInfo& info) {
-    TiffMetadata metadata;
-    if (info.datetime) {
-        std::string when = format_time(*info.datetime).substr(0, 19);  // TIFF: "YYYY:MM:DD HH:MM:SS"
-        when[4] = when[7] = ':';
-        when[10] = ' ';
-        metadata.tags["TIFFTAG_DATETIME"] = when;
+std::vector<ProvenanceInput> inputs_of(const SiteRun& run, const std::vector<std::string>& catalogues) {
+    std::vector<ProvenanceInput> inputs;
+    const auto add = [&](const std::string& path, const std::string& name, const std::string& sha256) {
+        for (const ProvenanceInput& known : inputs)
+            if (known.path == path) return;
+        if (std::filesystem::is_regular_file(path)) inputs.push_back({path, name, sha256});
+    };
+    for (const SceneInfo& info : run.inputs) {
+        add(info.path, info.source, info.sha256);
+        for (const std::string& sidecar : info.extra_files) add(sidecar, std::filesystem::path(sidecar).filename().string(), "");
     }
-    if (info.simulated) metadata.tags["SIMULATED"] = "TRUE";
-    for (const BandRole role : info.roles) metadata.band_descriptions.emplace_back(name_of(role));
-    return metadata;
+    for (const std::string& path : catalogues) add(path, std::filesystem::path(path).filename().string(), "");
+    return inputs;
 }
 
 }  // namespace
@@ -52,14 +40,14 @@ SiteReportWriter::SiteReportWriter(StagedOutput& out, bool keep_registered, RunR
 void SiteReportWriter::keep(const Scene& scene) {
     if (keep_registered_)
         write_cog(out_.path("registered/" + scene.info.id + ".tif"), scene.raster, PixelType::f32, 0,
-                  metadata_of(scene.info));
+                  scene_metadata(scene.info));
 }
 
 void SiteReportWriter::keep(const Scene& before, const Scene& after, const ChangeMap& map) {
     const std::string days = format_date(*before.info.datetime) + "_" + format_date(*after.info.datetime);
     const int again = interval_names_[days]++;
-    write_change_map(out_.path(fmt::format("change/{}{}.tif", days, again > 0 ? fmt::format("-{}", again + 1) : "")),
-                     before.raster.grid, map, before.info.simulated || after.info.simulated);
+    write_change_map(out_.path(fmt::format("change/{}{}.tif", days, again > 0 ? fmt::format("-{}", again + 1) : "")), map,
+                     before.raster.grid, change_map_metadata(before.info, after.info));
 }
 
 SiteObservers SiteReportWriter::observers() {
@@ -79,10 +67,15 @@ void SiteReportWriter::write(const SiteRun& run) {
     validate_report(json);
     write_file(out_.path("report.json"), json);
     write_file(out_.path("report.html"), report_html(run.report, chips_, record_.parameters_ini));
-    write_geopackage(out_.path("results.gpkg"), run.report, tie_points_of(run));
+    std::vector<TiePointRecord> ties;
+    for (std::size_t i = 0; i < run.scenes.size(); ++i)
+        for (TiePointRecord& record : tie_point_records(run.scenes[i].id, run.alignments[i], run.grid)) ties.push_back(std::move(record));
+    write_geopackage(out_.path("results.gpkg"), run.report, ties);
     write_file(out_.path("changes.geojson"), changes_geojson(run.report));
     write_kmz(out_.path("report.kmz"), run.report, chips_);
-    write_provenance(out_.folder(), run.report, run.scenes, record_);
+    const Provenance provenance{record_.arguments, record_.parameters_ini, inputs_of(run, record_.files_read),
+                                record_.started, run_clock()};
+    write_file(out_.path("ro-crate-metadata.json"), ro_crate_json(run.report, provenance, out_.folder()));
 }
 
 }  // namespace fenceline

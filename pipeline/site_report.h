@@ -12,9 +12,10 @@ namespace fenceline {
 
 /// What the report's provenance says about how it was made.
 struct RunRecord {
-    std::string command_line, parameters_ini;
-    Time started;
-    std::string catalogue;  ///< the site catalogue that was read
+    std::vector<std::string> arguments;  ///< the command line, without the program
+    std::string parameters_ini;
+    Time started;                          ///< from run_clock()
+    std::vector<std::string> files_read;   ///< beside the scenes: the catalogue, the configuration
 };
 
 /// Writes everything that `run` leaves in DIR (CONTRACT.md): images while the scenes are in memory, reports at the end.

@@ -9,8 +9,8 @@
 #include "input/single_image.h"
 #include "output/geopackage.h"
 #include "output/raster_writer.h"
-#include "output/staged_output.h"
-#include "site_report.h"
+#include "output/single_file.h"
+#include "report_parts.h"
 
 namespace fenceline {
 namespace {

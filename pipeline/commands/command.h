@@ -6,7 +6,6 @@
 
 #include "commands/options.h"
 #include "core/progress.h"
-#include "core/time.h"
 
 namespace fenceline {
 
@@ -29,9 +28,8 @@ struct Common {
     int max_memory_mib = 2048;
     bool quiet = false, verbose = false, json = false, dry_run = false;
 
-    std::string command_line;   ///< as typed, for provenance
+    std::vector<std::string> arguments;  ///< as typed, for provenance
     std::string effective_ini;  ///< every value that was used
-    Time started;
 };
 
 /// What a command hands back: text for people, or the same as JSON with --json.

@@ -11,7 +11,7 @@
 #include "output/changes_geojson.h"
 #include "output/report_json.h"
 #include "output/staged_output.h"
-#include "site_report.h"
+#include "report_parts.h"
 
 namespace fenceline {
 namespace {

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "input/scene_catalog.h"
 #include "site_report.h"
+#include "output/provenance.h"
 #include "output/staged_output.h"
 #include "run_site.h"
 
@@ -65,6 +66,13 @@ CommandOutput summarise(const RunArguments& arguments, const Report& report) {
     return output;
 }
 
+std::vector<std::string> files_read(const RunArguments& arguments, const Common& common) {
+    std::vector<std::string> files{arguments.sites};
+    for (const std::string& path : {arguments.images, common.config, arguments.options.georef.dem_path})
+        if (!path.empty()) files.push_back(path);
+    return files;
+}
+
 CommandOutput run(const RunArguments& arguments, const Common& common, Progress& progress) {
     StagedOutput::check(arguments.out, arguments.overwrite);
     const Site site = choose_site(arguments.sites, arguments.site);
@@ -76,7 +84,7 @@ CommandOutput run(const RunArguments& arguments, const Common& common, Progress&
     options.max_memory_bytes = static_cast<std::size_t>(common.max_memory_mib) << 20;
     StagedOutput out(arguments.out, arguments.overwrite);
     SiteReportWriter writer(out, arguments.keep_registered,
-                            {common.command_line, common.effective_ini, common.started, arguments.sites});
+                            {common.arguments, common.effective_ini, run_clock(), files_read(arguments, common)});
     const SiteRun done = run_site(site, std::move(scenes), options, out.folder(), writer.observers(), progress);
     progress.stage("report", 1);
     writer.write(done);

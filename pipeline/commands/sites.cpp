@@ -11,6 +11,7 @@
 #include "core/geodesic.h"
 #include "input/sites.h"
 #include "output/sites_writer.h"
+#include "output/single_file.h"
 #include "output/staged_output.h"
 
 namespace fenceline {
@@ -105,7 +106,7 @@ CommandOutput sites(const SitesArguments& arguments, const Common& common) {
     if (!arguments.type.empty()) std::erase_if(all, [&](const Site& site) { return site.type != arguments.type; });
     if (arguments.action == "import" && !arguments.out.empty() && !common.dry_run) {
         if (arguments.out == arguments.what) throw UsageError("--out is the file that is imported: name another");
-        write_file(arguments.out, sites_geojson(all));
+        write_file_whole(arguments.out, [&](const std::string& path) { write_file(path, sites_geojson(all)); });
     }
     return arguments.count_by.empty() ? list(all) : count(all, arguments.count_by);
 }
