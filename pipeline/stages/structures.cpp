@@ -224,10 +224,9 @@ std::vector<Detection> merge_kind(std::span<const std::vector<Detection>> per_sc
 }
 
 /// Log-likelihood ratio of a forced measurement: ln p(score | there) − ln p(score | not there),
-/// straight between limits that keep one look from deciding alone. Posts: line through the binned
-/// ratio of 154 forced looks at posts against 676 at bare places of the line (simulated tune
-/// series, seed 7001). Buildings: set by hand so far.
-double post_llr(double score) { return std::clamp(0.85 * (score + 5.9), -2.5, 4.5); }
+/// fitted to the scores at true places before and after they were built (simulated tune series),
+/// straight between limits that keep one look from deciding alone.
+double post_llr(double score) { return std::clamp(0.8 * (score + 1.5), -2.5, 4.0); }
 double building_llr(double score) { return std::clamp(0.8 * (score + 0.5), -2.5, 4.0); }
 
 }  // namespace
@@ -254,7 +253,8 @@ std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects
         if (!std::isfinite(object.centre_px.x) || !std::isfinite(object.centre_px.y)) return;
         if (object.kind == StructureKind::guard_post) {
             if (!posts_visible || unseen_share(scene, object.centre_px, 6 * metre) > 0.2) return;
-            const PostMeasure m = best_post_near(view, object, std::max(2.0, 1.0 * metre));
+            const PostMeasure m =
+                best_post_near(view, object.centre_px, std::max(2.0, 1.0 * metre));
             look.log_likelihood_ratio = post_llr(m.log_odds);
             if (m.log_odds > 0 && view.sun) look.height_m = m.height_m;
         } else {

@@ -15,7 +15,7 @@ struct StructureOptions {
     double post_ribbon_m = 15;         ///< posts are looked for within this distance of the line
     double min_post_px = 3;            ///< smaller posts are not observable
     double match_m = 6;                ///< same object in two looks
-    double post_min_log_odds = -0.5;   ///< a look finds a post from here on
+    double post_min_log_odds = 0;      ///< a look finds a post from here on
     double building_min_log_odds = 0;  ///< a look finds a building from here on
 };
 template <class Visitor>
@@ -45,8 +45,6 @@ struct Detection {
     std::optional<double> height_m;
     std::optional<Interval> height_ci;
     double log_odds = 0;  ///< of being real, from this scene alone
-    Polyline
-        line_px;  ///< posts: the stretch of the line they were found along, about 45 m each way
 };
 
 enum class Seen { present, absent, not_observable };

@@ -12,9 +12,8 @@ namespace {
 
 /// A typical post's side; what "can a post be seen" is asked of.
 constexpr double kTypicalPost_m = 3.0;
-constexpr double kTypicalHeight_m = 6.0;
 constexpr std::array kSides_m{2.2, 3.0, 4.0, 5.0};
-constexpr double kLowest_m = 3.0, kHighest_m = 9.0;
+constexpr double kLowest_m = 3.0, kHighest_m = 8.0;
 
 /// Depth of a shadow against both of its sides, sampled along it.
 struct Streak {
@@ -23,22 +22,22 @@ struct Streak {
     double start_px = 0, step_px = 1;  ///< of the first sample, from the post's centre
 };
 
-Streak streak_at(const Plane& plane, Point centre, Point u, double gsd_m, double side_px,
-                 double from_px, double to_px) {
+Streak streak_at(const StructureView& view, Point centre, double side_px, double from_px,
+                 double to_px) {
     Streak streak;
     streak.start_px = from_px;
-    const Point n{-u.y, u.x};
-    const double metre = 1 / gsd_m;
+    const Point u = view.shadow_px, n{-u.y, u.x};
+    const double metre = 1 / view.gsd_m;
     for (double t = from_px; t <= to_px; t += streak.step_px) {
         const Point on = centre + t * u;
         double inside = 0;
         for (const double lateral : {-0.25, 0.0, 0.25})
-            inside += static_cast<double>(sample(plane, on + lateral * side_px * n)) / 3;
+            inside += static_cast<double>(sample(view.luminance, on + lateral * side_px * n)) / 3;
         double left = 0, right = 0;
         for (const double out : {1.2, 2.2}) {
             const double lateral = 0.5 * side_px + out * metre;
-            left += static_cast<double>(sample(plane, on - lateral * n)) / 2;
-            right += static_cast<double>(sample(plane, on + lateral * n)) / 2;
+            left += static_cast<double>(sample(view.luminance, on - lateral * n)) / 2;
+            right += static_cast<double>(sample(view.luminance, on + lateral * n)) / 2;
         }
         streak.mean.push_back((left + right) / 2 - inside);
         streak.weaker.push_back(std::min(left, right) - inside);
@@ -68,20 +67,17 @@ double median_of(std::array<double, N>& values, std::size_t count) {
     return *middle;
 }
 
-/// Logistic model over the measure. The weights were fitted (L2, 1) to 11 200 candidates, 146 of
-/// them within 2.5 m of a post, of one simulated tune series (family camp25, seed 7001, five dates,
-/// sun at 40–65°, 0.6 m, 6–17° off nadir). Units: contrasts in local noise, squashed at 6 so that
-/// no single cue decides; roughness is that noise in units of the scene's spread: a step of four
-/// noises means more on rough ground, in forest, than on a smooth field.
+/// Logistic model over the measure; benchmarks/train_posts.py fits the weights, configs/ holds the
+/// model card.
 double post_log_odds(const PostMeasure& m, bool sun) {
-    const auto squash = [](double v) { return std::tanh(v / 6) * 6; };
-    const double rough = 5.45 * std::min(m.roughness, 1.2);
-    if (!sun)
-        return clip_log_odds(-11.0 + 1.0 * squash(m.bright) + 0.3 * squash(m.dark) +
-                             0.4 * squash(m.isolation) + rough);
-    return clip_log_odds(-13.6 + 0.5 * squash(m.bright) + 0.24 * squash(m.dark) +
-                         0.19 * squash(m.isolation) + 0.62 * squash(m.shadow) -
-                         1.35 * std::max(0.0, squash(m.beyond)) + 1.43 * squash(m.step) + rough);
+    const auto squash = [](double v) {
+        return std::tanh(v / 6) * 6;
+    };  // one strong cue cannot do it alone
+    if (!sun) return clip_log_odds(-4.0 + 0.35 * squash(m.bright) + 0.2 * squash(m.dark));
+    return clip_log_odds(-6.0 + 0.45 * squash(m.bright) + 0.2 * squash(m.dark) +
+                         0.8 * squash(m.shadow) + 0.5 * squash(m.shadow_weakest) -
+                         0.5 * std::max(0.0, squash(m.beyond)) -
+                         0.5 * std::max(0.0, squash(m.before)) + 0.15 * squash(m.step));
 }
 
 }  // namespace
@@ -93,187 +89,101 @@ bool posts_observable(const Scene& scene, const StructureOptions& options) {
     return kTypicalPost_m / structure_view(scene).effective_gsd_m >= options.min_post_px;
 }
 
-LineSurroundings line_surroundings(const StructureView& view, const Polyline& line_px,
-                                   Window window, double reach_px) {
-    LineSurroundings out;
-    out.window = intersect(window, {0, 0, view.luminance.width(), view.luminance.height()});
-    out.residual = Plane(out.window.width, out.window.height);
-    out.spread = Plane(out.window.width, out.window.height);
-    out.nearest = PlaneOf<int>(out.window.width, out.window.height, -1);
-    const double metre = 1 / view.gsd_m;
-    const int count = static_cast<int>(line_px.size());
-    if (count < 2) {
-        // No line is known: only the level is taken out.
-        std::vector<float> values;
-        for (int y = 0; y < out.window.height; ++y)
-            for (int x = 0; x < out.window.width; ++x)
-                values.push_back(view.luminance.at(out.window.x + x, out.window.y + y));
-        if (values.empty()) return out;
-        const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-        std::nth_element(values.begin(), middle, values.end());
-        const float level = *middle;
-        for (int y = 0; y < out.window.height; ++y)
-            for (int x = 0; x < out.window.width; ++x) {
-                const float value = view.luminance.at(out.window.x + x, out.window.y + y) - level;
-                out.residual.at(x, y) = out.spread.at(x, y) = value;
-                out.nearest.at(x, y) = 0;
-            }
-        return out;
-    }
-    // Direction of the line before and after each vertex, over 15 m so that a jittery trace does
-    // not matter.
-    std::vector<Point> back(line_px.size()), forth(line_px.size());
-    const auto unit = [](Point v) { return norm(v) > 1e-9 ? (1 / norm(v)) * v : Point{}; };
-    for (int i = 0; i < count; ++i) {
-        const Point here = line_px[static_cast<std::size_t>(i)];
-        Point before{}, after{};
-        for (int j = i - 1; j >= 0 && norm(before) < 15 * metre; --j)
-            before = line_px[static_cast<std::size_t>(j)] - here;
-        for (int j = i + 1; j < count && norm(after) < 15 * metre; ++j)
-            after = line_px[static_cast<std::size_t>(j)] - here;
-        back[static_cast<std::size_t>(i)] = unit(norm(before) > 4 * metre ? before : -1 * after);
-        forth[static_cast<std::size_t>(i)] = unit(norm(after) > 4 * metre ? after : -1 * before);
-    }
-    for (int y = 0; y < out.window.height; ++y)
-        for (int x = 0; x < out.window.width; ++x) {
-            const Point at{out.window.x + x + 0.5, out.window.y + y + 0.5};
-            double least = reach_px * reach_px;
-            int nearest = -1;
-            for (int i = 0; i < count; ++i) {
-                const Point d = line_px[static_cast<std::size_t>(i)] - at;
-                if (const double square = dot(d, d); square < least) {
-                    least = square;
-                    nearest = i;
-                }
-            }
-            out.nearest.at(x, y) = nearest;
-            if (nearest < 0) continue;
-            std::array<float, 7> before{}, after{};
-            for (std::size_t k = 0; k < 7; ++k) {
-                const double away = (6.0 + 3.0 * static_cast<double>(k)) * metre;
-                before[k] =
-                    sample(view.luminance, at + away * back[static_cast<std::size_t>(nearest)]);
-                after[k] =
-                    sample(view.luminance, at + away * forth[static_cast<std::size_t>(nearest)]);
-            }
-            std::nth_element(before.begin(), before.begin() + 3, before.end());
-            std::nth_element(after.begin(), after.begin() + 3, after.end());
-            const float here = view.luminance.at(out.window.x + x, out.window.y + y);
-            out.residual.at(x, y) = here - std::clamp(here, std::min(before[3], after[3]),
-                                                      std::max(before[3], after[3]));
-            out.spread.at(x, y) = here - 0.5F * (before[3] + after[3]);
-        }
-    return out;
-}
-
-PostMeasure measure_post(const StructureView& view, const LineSurroundings& around_line, Point px) {
+PostMeasure measure_post(const StructureView& view, Point px) {
     PostMeasure best;
     best.centre_px = px;
-    if (around_line.window.width < 4 || around_line.window.height < 4) return best;
-    const Plane& plane = around_line.residual;
-    const Point centre = px - Point{static_cast<double>(around_line.window.x),
-                                    static_cast<double>(around_line.window.y)};
     const double metre = 1 / view.gsd_m;
-    const Point u = view.away_px;
+    const Point u = view.shadow_px;
 
-    // Spread of the ground around, robust against the shadow and the post itself.
-    std::array<double, 64> around{};
+    // Level and spread of the ground around, robust against the line, the shadow and the post
+    // itself.
+    std::array<double, 48> around{};
     std::size_t count = 0;
-    for (const double radius_m : {5.0, 8.0, 11.0, 14.0})
+    for (const double radius_m : {6.0, 9.0, 12.0})
         for (int k = 0; k < 16; ++k) {
-            const double angle = 2 * std::numbers::pi * (k + radius_m / 12) / 16;
-            around[count++] = static_cast<double>(
-                sample(around_line.spread,
-                       centre + (radius_m * metre) * Point{std::cos(angle), std::sin(angle)}));
+            const double angle = 2 * std::numbers::pi * (k + radius_m / 20) / 16;
+            around[count++] = static_cast<double>(sample(
+                view.luminance, px + (radius_m * metre) * Point{std::cos(angle), std::sin(angle)}));
         }
-    const double middle = median_of(around, count);
-    for (double& v : around) v = std::abs(v - middle);
-    const double noise = std::max({1.4826 * median_of(around, count), 0.1 * view.scale, 1e-9});
+    const double ground = median_of(around, count);
+    for (double& v : around) v = std::abs(v - ground);
+    const double noise = std::max({1.4826 * median_of(around, count), 0.08 * view.scale, 1e-9});
     best.roughness = noise / view.scale;
 
-    const double lean_px = norm(view.lean_px_per_m);
     double best_value = -1e300;
     for (const double side_m : kSides_m) {
-        PostMeasure base;
-        base.centre_px = px;
-        base.roughness = best.roughness;
-        base.side_m = side_m;
+        PostMeasure m;
+        m.centre_px = px;
+        m.roughness = best.roughness;
+        m.side_m = side_m;
         const double side = side_m * metre, half = side / 2;
-        Streak streak;
+        double roof = 0;
+        for (const double dy : {-0.3, 0.0, 0.3})
+            for (const double dx : {-0.3, 0.0, 0.3})
+                roof +=
+                    static_cast<double>(sample(view.luminance, px + Point{dx * side, dy * side})) /
+                    9;
+        std::array<double, 24> ring{};
+        count = 0;
+        for (int k = 0; k < 24; ++k) {
+            const double angle = 2 * std::numbers::pi * k / 24;
+            const Point direction{std::cos(angle), std::sin(angle)};
+            if (view.sun && dot(direction, u) > 0.5) continue;
+            ring[count++] =
+                static_cast<double>(sample(view.luminance, px + (half + 1.8 * metre) * direction));
+        }
+        const double contrast = (roof - median_of(ring, count)) / noise;
+        m.bright = std::max(0.0, contrast);
+        m.dark = std::max(0.0, -contrast);
+        double value = std::abs(contrast);
         if (view.sun) {
-            streak = streak_at(plane, centre, u, view.gsd_m, side, -half - 4 * metre,
-                               half + kHighest_m * view.reach_px_per_m + 4 * metre);
+            const double longest = kHighest_m * view.shadow_px_per_m;
+            Streak streak =
+                streak_at(view, px, side, -half - 4 * metre, half + longest + 4 * metre);
             for (auto* values : {&streak.mean, &streak.weaker})
                 for (double& v : *values) v /= noise;
-            base.before = mean_between(streak, streak.mean, -half - 4 * metre, -half - 0.7 * metre);
-        }
-        double roof = 0, contrast = 0, isolation = 0;
-        // The roof stands over the foot by the view's lean, the shadow starts at the foot and ends
-        // with the height: the height that explains both best is taken.
-        for (double height_m = kLowest_m; height_m <= kHighest_m; height_m += 0.5) {
-            PostMeasure m = base;
-            m.height_m = height_m;
-            const Point top = centre + height_m * view.lean_px_per_m;
-            if (height_m == kLowest_m || lean_px * 0.5 > 0.05) {
-                roof = 0;
-                for (const double dy : {-0.3, 0.0, 0.3})
-                    for (const double dx : {-0.3, 0.0, 0.3})
-                        roof +=
-                            static_cast<double>(sample(plane, top + Point{dx * side, dy * side})) /
-                            9;
-                std::array<double, 24> ring{};
-                count = 0;
-                for (int k = 0; k < 24; ++k) {
-                    const double angle = 2 * std::numbers::pi * k / 24;
-                    const Point direction{std::cos(angle), std::sin(angle)};
-                    if (view.sun && dot(direction, u) > 0.5) continue;
-                    if (dot(direction, view.lean_px_per_m) < -0.6 * lean_px &&
-                        lean_px * height_m > 1)
-                        continue;
-                    ring[count++] =
-                        static_cast<double>(sample(plane, top + (half + 1.8 * metre) * direction));
+            // The end of the shadow: where the depth falls below half of what it is near the foot
+            // (best overlap of a simulated shadow with the image, over all heights).
+            const double shortest = kLowest_m * view.shadow_px_per_m;
+            const double plateau = std::max(
+                0.5, mean_between(streak, streak.mean, half + 0.3 * metre, half + 0.8 * shortest));
+            double sum = 0, best_sum = -1e300, length = shortest;
+            for (std::size_t i = 0; i < streak.mean.size(); ++i) {
+                const double t = streak.start_px + static_cast<double>(i) * streak.step_px;
+                if (t < half || t > half + longest) continue;
+                sum += streak.mean[i] - 0.5 * plateau;
+                if (t >= half + shortest && sum > best_sum) {
+                    best_sum = sum;
+                    length = t + 0.5 * streak.step_px - half;
                 }
-                contrast = (roof - median_of(ring, count)) / noise;
-                std::sort(ring.begin(), ring.begin() + static_cast<std::ptrdiff_t>(count));
-                isolation = count == 0      ? 0.0
-                            : contrast >= 0 ? (roof - ring[count - 1 - count / 8]) / noise
-                                            : (ring[count / 8] - roof) / noise;
             }
-            m.bright = std::max(0.0, contrast);
-            m.dark = std::max(0.0, -contrast);
-            m.isolation = isolation;
-            double value = std::abs(contrast);
-            if (view.sun) {
-                const double length = height_m * view.reach_px_per_m;
-                m.shadow = mean_between(streak, streak.mean, half + 0.3 * metre,
-                                        half + length - 0.3 * metre);
-                m.shadow_weakest = 1e300;
-                for (int third = 0; third < 3; ++third)
-                    m.shadow_weakest =
-                        std::min(m.shadow_weakest,
-                                 mean_between(streak, streak.weaker, half + third * length / 3,
-                                              half + (third + 1) * length / 3));
-                m.beyond = mean_between(streak, streak.mean, half + length + 1 * metre,
-                                        half + length + 4 * metre);
-                const double near_foot =
-                    static_cast<double>(sample(plane, centre + (half + 0.3 * length) * u));
-                m.step = (roof - near_foot) / noise;
-                value += 2 * (m.shadow + m.shadow_weakest) - std::max(0.0, m.beyond) -
-                         std::max(0.0, m.before);
-            }
-            if (value > best_value) {
-                best_value = value;
-                m.log_odds = post_log_odds(m, view.sun);
-                best = m;
-            }
-            if (!view.sun && lean_px * 0.5 <= 0.05) break;
+            m.height_m = length / view.shadow_px_per_m;
+            m.shadow =
+                mean_between(streak, streak.mean, half + 0.3 * metre, half + length - 0.3 * metre);
+            m.shadow_weakest = 1e300;
+            for (int third = 0; third < 3; ++third)
+                m.shadow_weakest = std::min(
+                    m.shadow_weakest, mean_between(streak, streak.weaker, half + third * length / 3,
+                                                   half + (third + 1) * length / 3));
+            m.beyond = mean_between(streak, streak.mean, half + length + 1 * metre,
+                                    half + length + 4 * metre);
+            m.before = mean_between(streak, streak.mean, -half - 4 * metre, -half - 0.7 * metre);
+            const double near_foot =
+                static_cast<double>(sample(view.luminance, px + (half + 0.4 * shortest) * u));
+            m.step = (roof - near_foot) / noise;
+            value += 2 * (m.shadow + m.shadow_weakest) - std::max(0.0, m.beyond) -
+                     std::max(0.0, m.before);
+        }
+        if (value > best_value) {
+            best_value = value;
+            m.log_odds = post_log_odds(m, view.sun);
+            best = m;
         }
     }
     return best;
 }
 
-PostMeasure best_post_near(const StructureView& view, const LineSurroundings& surroundings,
-                           Point px, double radius_px) {
+PostMeasure best_post_near(const StructureView& view, Point px, double radius_px) {
     PostMeasure best;
     best.centre_px = px;
     const double step = std::max(0.5, 0.4 / view.gsd_m);
@@ -283,108 +193,11 @@ PostMeasure best_post_near(const StructureView& view, const LineSurroundings& su
         for (int i = -steps; i <= steps; ++i) {
             const Point at = px + Point{i * step, j * step};
             if (distance(at, px) > radius_px + 1e-9) continue;
-            const PostMeasure m = measure_post(view, surroundings, at);
+            const PostMeasure m = measure_post(view, at);
             if (first || m.log_odds > best.log_odds) best = m;
             first = false;
         }
     return best;
-}
-
-namespace {
-
-/// How far from a post its picture goes, in metres: its shadow, and the ring in which noise is
-/// measured.
-double picture_m(const StructureView& view) {
-    return std::max(16.0, 4.0 + (view.sun ? kHighest_m * view.reach_px_per_m * view.gsd_m + 4 : 0));
-}
-
-Window window_around(const Polyline& points, double margin_px) {
-    Point low{1e18, 1e18}, high{-1e18, -1e18};
-    for (const Point p : points) {
-        low = {std::min(low.x, p.x), std::min(low.y, p.y)};
-        high = {std::max(high.x, p.x), std::max(high.y, p.y)};
-    }
-    const auto bound = [](double v) { return static_cast<int>(std::clamp(v, -1e8, 1e8)); };
-    const int x = bound(std::floor(low.x - margin_px)), y = bound(std::floor(low.y - margin_px));
-    return {x, y, bound(std::ceil(high.x + margin_px)) - x,
-            bound(std::ceil(high.y + margin_px)) - y};
-}
-
-/// Candidates of a stretch of the line: local maxima of a quick score, then measured with care.
-void posts_of_stretch(const StructureView& view, const Polyline& line, int core_begin, int core_end,
-                      const StructureOptions& options,
-                      std::vector<std::pair<PostMeasure, int>>& out) {
-    const Scene& scene = *view.scene;
-    const double metre = 1 / view.gsd_m, ribbon = options.post_ribbon_m * metre,
-                 picture = picture_m(view) * metre;
-    const Polyline core(line.begin() + core_begin, line.begin() + core_end);
-    const LineSurroundings around =
-        line_surroundings(view, line, window_around(core, ribbon + picture), ribbon + picture);
-    const int width = around.window.width, height = around.window.height;
-    if (width < 4 || height < 4) return;
-    Plane quick(width, height, -1e9F);
-    for (int y = 0; y < height; ++y)
-        for (int x = 0; x < width; ++x) {
-            const int nearest = around.nearest.at(x, y);
-            // A margin of one metre more than the core, so that maxima at its ends are true ones.
-            if (nearest < core_begin - 1 || nearest > core_end) continue;
-            const Point at{x + 0.5, y + 0.5};
-            const Point in_scene = at + Point{static_cast<double>(around.window.x),
-                                              static_cast<double>(around.window.y)};
-            if (distance(in_scene, line[static_cast<std::size_t>(nearest)]) > ribbon + metre)
-                continue;
-            if (!scene.seen(around.window.x + x, around.window.y + y)) continue;
-            double roof = 0;
-            for (const double dy : {-0.8, 0.8})
-                for (const double dx : {-0.8, 0.8})
-                    roof += static_cast<double>(
-                                sample(around.residual, at + kTypicalHeight_m * view.lean_px_per_m +
-                                                            metre * Point{dx, dy})) /
-                            4;
-            double score = 0.5 * std::abs(roof);
-            if (view.sun) {
-                const Streak streak =
-                    streak_at(around.residual, at, view.away_px, view.gsd_m, 3 * metre, 2 * metre,
-                              1.5 * metre + 4.5 * view.reach_px_per_m);
-                score += 2 * mean_between(streak, streak.mean, -1e9, 1e9);
-            }
-            quick.at(x, y) = static_cast<float>(score);
-        }
-    const int radius = std::max(1, static_cast<int>(std::lround(1.5 * metre)));
-    const auto least = static_cast<float>(0.25 * view.scale);
-    for (int y = 0; y < height; ++y)
-        for (int x = 0; x < width; ++x) {
-            const float here = quick.at(x, y);
-            const int nearest = around.nearest.at(x, y);
-            if (here < least || nearest < core_begin || nearest >= core_end) continue;
-            bool highest = true;
-            for (int dy = -radius; dy <= radius && highest; ++dy)
-                for (int dx = -radius; dx <= radius && highest; ++dx) {
-                    if (!quick.contains(x + dx, y + dy)) continue;
-                    const float other = quick.at(x + dx, y + dy);
-                    highest = other < here || (other == here && (dy > 0 || (dy == 0 && dx >= 0)));
-                }
-            if (!highest) continue;
-            const Point place{around.window.x + x + 0.5, around.window.y + y + 0.5};
-            if (unseen_share(scene, place, 6 * metre) > 0.2) continue;
-            // most places need no second look
-            if (measure_post(view, around, place).log_odds < options.post_min_log_odds - 3)
-                continue;
-            const PostMeasure m = best_post_near(view, around, place, 1.2 * metre);
-            if (m.log_odds > options.post_min_log_odds) out.emplace_back(m, nearest);
-        }
-}
-
-constexpr double kVertexStep_m = 2;
-constexpr int kCoreVertices = 30, kContextVertices = 22;  // 60 m and 44 m
-
-}  // namespace
-
-PostMeasure best_post_near(const StructureView& view, const Detection& post, double radius_px) {
-    const double metre = 1 / view.gsd_m, picture = picture_m(view) * metre + radius_px;
-    const LineSurroundings around =
-        line_surroundings(view, post.line_px, window_around({post.centre_px}, picture), 1e9);
-    return best_post_near(view, around, post.centre_px, radius_px);
 }
 
 std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> lines_px,
@@ -394,76 +207,109 @@ std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> li
         return {};
     const StructureView view = structure_view(scene);
     if (kTypicalPost_m / view.effective_gsd_m < options.min_post_px) return {};
-    const double metre = 1 / view.gsd_m;
+    const int width = view.luminance.width(), height = view.luminance.height();
+    const double metre = 1 / view.gsd_m, ribbon = options.post_ribbon_m * metre;
 
-    struct Stretch {
-        Polyline line;
-        int core_begin = 0, core_end = 0;
-    };
-    std::vector<Stretch> stretches;
-    for (const Ring& ring : lines_px) {
-        bool finite = ring.size() >= 3;
-        for (const Point p : ring) finite = finite && std::abs(p.x) < 1e7 && std::abs(p.y) < 1e7;
-        if (!finite) continue;
-        const Ring even = resample_ring(ring, kVertexStep_m * metre);
-        const int count = static_cast<int>(even.size());
-        if (count < 3) continue;
-        const int context = std::min(kContextVertices, count / 3);
-        for (int begin = 0; begin < count; begin += kCoreVertices) {
-            const int end = std::min(begin + kCoreVertices, count);
-            Stretch s;
-            for (int i = begin - context; i < end + context; ++i)
-                s.line.push_back(even[static_cast<std::size_t>(((i % count) + count) % count)]);
-            s.core_begin = context;
-            s.core_end = context + end - begin;
-            stretches.push_back(std::move(s));
+    // The ribbon, as a mask: a disc rolled along every line.
+    Mask ribbon_mask(width, height);
+    const int reach = static_cast<int>(std::ceil(ribbon));
+    for (const Ring& line : lines_px) {
+        if (line.size() < 3) continue;
+        for (const Point p : resample_ring(line, std::max(1.0, ribbon / 8))) {
+            if (!(std::abs(p.x) < 1e8) || !(std::abs(p.y) < 1e8)) continue;
+            for (int y = static_cast<int>(p.y) - reach; y <= static_cast<int>(p.y) + reach; ++y) {
+                const double dy = y + 0.5 - p.y;
+                if (y < 0 || y >= height || std::abs(dy) > ribbon) continue;
+                const double half = std::sqrt(ribbon * ribbon - dy * dy);
+                const int x0 = std::max(0, static_cast<int>(std::ceil(p.x - half - 0.5)));
+                const int x1 = std::min(width - 1, static_cast<int>(std::floor(p.x + half - 0.5)));
+                for (int x = x0; x <= x1; ++x) ribbon_mask.at(x, y) = 1;
+            }
         }
     }
-    std::vector<std::vector<std::pair<PostMeasure, int>>> found(stretches.size());
-    parallel_items(static_cast<int>(stretches.size()), [&](int i) {
-        const auto k = static_cast<std::size_t>(i);
-        posts_of_stretch(view, stretches[k].line, stretches[k].core_begin, stretches[k].core_end,
-                         options, found[k]);
-    });
-    std::vector<Detection> candidates;
-    for (std::size_t k = 0; k < found.size(); ++k)
-        for (const auto& [m, nearest] : found[k]) {
-            Detection d;
-            d.kind = StructureKind::guard_post;
-            d.centre_px = m.centre_px;
-            d.footprint_px =
-                ring_of({m.centre_px, 0.5 * m.side_m * metre, 0.5 * m.side_m * metre, 0});
-            d.area_m2 = m.side_m * m.side_m;
-            if (view.sun && m.shadow > 1) {
-                // Measured on simulated posts: the median error is about a metre whatever the
-                // shadow's sharpness.
-                const double sigma = std::hypot(1.3, 1.0 / view.reach_px_per_m);
-                d.height_m = m.height_m;
-                d.height_ci =
-                    Interval{std::max(0.0, m.height_m - 1.96 * sigma), m.height_m + 1.96 * sigma};
+
+    // A quick score for every pixel of the ribbon, a careful one for its local maxima.
+    Plane quick(width, height, -1e9F);
+    parallel_rows(height, [&](int y0, int y1) {
+        for (int y = y0; y < y1; ++y)
+            for (int x = 0; x < width; ++x) {
+                if (ribbon_mask.at(x, y) == 0 || !scene.seen(x, y)) continue;
+                const Point centre{x + 0.5, y + 0.5};
+                const double half = 1.5 * metre;
+                double score = 0;
+                double roof = 0;
+                for (const double dy : {-0.8, 0.8})
+                    for (const double dx : {-0.8, 0.8})
+                        roof += static_cast<double>(
+                                    sample(view.luminance, centre + metre * Point{dx, dy})) /
+                                4;
+                std::array<double, 12> ring{};
+                std::size_t count = 0;
+                for (int k = 0; k < 12; ++k) {
+                    const double angle = 2 * std::numbers::pi * k / 12;
+                    const Point direction{std::cos(angle), std::sin(angle)};
+                    if (view.sun && dot(direction, view.shadow_px) > 0.5) continue;
+                    ring[count++] = static_cast<double>(
+                        sample(view.luminance, centre + (half + 1.8 * metre) * direction));
+                }
+                score += 0.5 * std::abs(roof - median_of(ring, count));
+                if (view.sun) {
+                    const Streak streak = streak_at(view, centre, 3 * metre, half + 0.5 * metre,
+                                                    half + 4.5 * view.shadow_px_per_m);
+                    score += 2 * mean_between(streak, streak.mean, -1e9, 1e9);
+                }
+                quick.at(x, y) = static_cast<float>(score);
             }
-            d.log_odds = m.log_odds;
-            const Polyline& line = stretches[k].line;
-            const int first = std::max(0, nearest - kContextVertices);
-            const int last =
-                std::min(static_cast<int>(line.size()), nearest + kContextVertices + 1);
-            d.line_px.assign(line.begin() + first, line.begin() + last);
-            candidates.push_back(std::move(d));
+    });
+    std::vector<Point> places;
+    const int around = std::max(1, static_cast<int>(std::lround(1.5 * metre)));
+    const auto least = static_cast<float>(0.3 * view.scale);
+    for (int y = 0; y < height; ++y)
+        for (int x = 0; x < width; ++x) {
+            const float here = quick.at(x, y);
+            if (here < least) continue;
+            bool highest = true;
+            for (int dy = -around; dy <= around && highest; ++dy)
+                for (int dx = -around; dx <= around && highest; ++dx) {
+                    if (!quick.contains(x + dx, y + dy)) continue;
+                    const float other = quick.at(x + dx, y + dy);
+                    highest = other < here || (other == here && (dy > 0 || (dy == 0 && dx >= 0)));
+                }
+            if (highest) places.push_back({x + 0.5, y + 0.5});
         }
-    const auto place = [](const Detection& d) { return std::tuple(d.centre_px.y, d.centre_px.x); };
-    std::stable_sort(candidates.begin(), candidates.end(),
-                     [&](const Detection& a, const Detection& b) {
-                         return std::tuple_cat(std::tuple(-a.log_odds), place(a)) <
-                                std::tuple_cat(std::tuple(-b.log_odds), place(b));
-                     });
+    std::vector<PostMeasure> measured(places.size());
+    parallel_items(static_cast<int>(places.size()), [&](int i) {
+        const auto k = static_cast<std::size_t>(i);
+        if (unseen_share(scene, places[k], 6 * metre) > 0.2) return;
+        measured[k] = best_post_near(view, places[k], 1.2 * metre);
+    });
+    std::vector<PostMeasure> kept;
+    for (const PostMeasure& m : measured)
+        if (m.log_odds > options.post_min_log_odds) kept.push_back(m);
+    std::sort(kept.begin(), kept.end(), [](const PostMeasure& a, const PostMeasure& b) {
+        return std::tuple(-a.log_odds, a.centre_px.y, a.centre_px.x) <
+               std::tuple(-b.log_odds, b.centre_px.y, b.centre_px.x);
+    });
     std::vector<Detection> posts;
-    for (Detection& d : candidates)
-        if (std::none_of(posts.begin(), posts.end(), [&](const Detection& p) {
-                return distance(d.centre_px, p.centre_px) < options.match_m * metre;
+    for (const PostMeasure& m : kept) {
+        if (std::any_of(posts.begin(), posts.end(), [&](const Detection& d) {
+                return distance(d.centre_px, m.centre_px) < options.match_m * metre;
             }))
-            posts.push_back(std::move(d));
-    std::sort(posts.begin(), posts.end(),
-              [&](const Detection& a, const Detection& b) { return place(a) < place(b); });
+            continue;
+        Detection d;
+        d.kind = StructureKind::guard_post;
+        d.centre_px = m.centre_px;
+        d.footprint_px = ring_of({m.centre_px, 0.5 * m.side_m * metre, 0.5 * m.side_m * metre, 0});
+        d.area_m2 = m.side_m * m.side_m;
+        if (view.sun && m.shadow > 1)
+            height_from_shadow(view, m.height_m * view.shadow_px_per_m, 1.0, d.height_m,
+                               d.height_ci);
+        d.log_odds = m.log_odds;
+        posts.push_back(std::move(d));
+    }
+    std::sort(posts.begin(), posts.end(), [](const Detection& a, const Detection& b) {
+        return std::tuple(a.centre_px.y, a.centre_px.x) < std::tuple(b.centre_px.y, b.centre_px.x);
+    });
     return posts;
 }
 

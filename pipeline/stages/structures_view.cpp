@@ -105,30 +105,24 @@ StructureView structure_view(const Scene& scene) {
                                         view.gsd_m * spectral_blur_px(view.luminance, scene) / 0.6);
 
     const auto& info = scene.info;
-    constexpr double radian = std::numbers::pi / 180;
-    const Grid& grid = scene.raster.grid;
-    const Point origin = grid.map_from_px({0, 0});
-    /// One metre in a direction given as azimuth, on the grid.
-    const auto metre_towards = [&](double azimuth_deg) {
-        return grid.px_from_map(
-            origin + Point{std::sin(azimuth_deg * radian), std::cos(azimuth_deg * radian)});
-    };
-    if (info.off_nadir_deg && info.view_azimuth_deg && std::abs(*info.off_nadir_deg) < 45) {
-        const Point lean =
-            -std::tan(*info.off_nadir_deg * radian) * metre_towards(*info.view_azimuth_deg);
-        if (std::isfinite(lean.x) && std::isfinite(lean.y)) view.lean_px_per_m = lean;
-    }
     if (info.sun_azimuth_deg && info.sun_elevation_deg && *info.sun_elevation_deg > 5 &&
-        *info.sun_elevation_deg < 80) {
+        *info.sun_elevation_deg < 85) {
+        constexpr double radian = std::numbers::pi / 180;
         view.tan_elevation = std::tan(*info.sun_elevation_deg * radian);
-        const Point reach = -1 / view.tan_elevation * metre_towards(*info.sun_azimuth_deg);
-        const Point shadow = reach - view.lean_px_per_m;
-        view.reach_px_per_m = norm(reach);
-        view.shadow_px_per_m = norm(shadow);
-        if (view.shadow_px_per_m * view.gsd_m > 0.15 && std::isfinite(view.shadow_px_per_m)) {
-            view.sun = true;
-            view.away_px = (1 / view.reach_px_per_m) * reach;
-            view.shadow_px = (1 / view.shadow_px_per_m) * shadow;
+        const double azimuth = *info.sun_azimuth_deg * radian;
+        const Grid& grid = scene.raster.grid;
+        const Point origin = grid.map_from_px({0, 0});
+        Point along = grid.px_from_map(origin - Point{std::sin(azimuth), std::cos(azimuth)});
+        const double length = norm(along);
+        if (length > 0 && std::isfinite(length)) {
+            view.shadow_px = (1 / length) * along;
+            double per_metre = 1 / view.tan_elevation;
+            // A roof leans away from the satellite, over its own shadow or away from it.
+            if (info.off_nadir_deg && info.view_azimuth_deg && std::abs(*info.off_nadir_deg) < 45)
+                per_metre -= std::tan(*info.off_nadir_deg * radian) *
+                             std::cos((*info.view_azimuth_deg - *info.sun_azimuth_deg) * radian);
+            view.shadow_px_per_m = per_metre / view.gsd_m;
+            view.sun = view.shadow_px_per_m * view.gsd_m > 0.15;
         }
     }
     return view;

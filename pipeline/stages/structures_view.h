@@ -18,15 +18,11 @@ struct StructureView {
     double effective_gsd_m =
         1;  ///< true resolution: never finer than the pixels, coarser when they are blurred
     double level = 0, scale = 1;  ///< median and 1.4826·MAD of the visible pixels' luminance
-    bool sun =
-        false;  ///< known, and high and low enough to be of use; else the next five mean nothing
+    bool sun = false;  ///< the three below are known and the sun is high enough to be of use
+    Point shadow_px;   ///< unit vector on the grid, away from the sun
+    double shadow_px_per_m =
+        0;  ///< length of the shadow of a thing one metre high, with the view's lean taken out
     double tan_elevation = 0;
-    Point away_px;              ///< unit vector on the ground, away from the sun
-    double reach_px_per_m = 0;  ///< length of the shadow of a thing one metre high, from its foot
-    Point shadow_px;  ///< unit vector from a roof's edge to its shadow; differs by the view's lean
-    double shadow_px_per_m = 0;
-    Point lean_px_per_m;  ///< from the foot to the top of a thing one metre high; 0 when the view
-                          ///< is not known
 };
 StructureView structure_view(const Scene& scene);
 
@@ -89,40 +85,19 @@ void height_from_shadow(const StructureView& view, double length_px, double sigm
 
 /// What a scene shows at a place where a guard post may stand.
 struct PostMeasure {
-    Point centre_px;  ///< its foot
+    Point centre_px;
     double side_m = 0, height_m = 0;
     double bright = 0, dark = 0;  ///< roof against ground, by polarity, in local noise
-    double isolation =
-        0;  ///< roof beyond nearly all of the ground around: a road is open on two sides
-    double shadow = 0;          ///< mean depth of the shadow against both sides of it
-    double shadow_weakest = 0;  ///< its weakest third
-    double beyond = 0;          ///< darkness past its end: a post's shadow stops
-    double before = 0;          ///< darkness on the sun's side: a dark line goes on
-    double step = 0;            ///< roof against its own shadow
-    double roughness = 0;       ///< of the ground around, in units of the view's scale
+    double shadow = 0;            ///< mean depth of the shadow against both sides of it
+    double shadow_weakest = 0;    ///< its weakest third
+    double beyond = 0;            ///< darkness past its end: a post's shadow stops
+    double before = 0;            ///< darkness on the sun's side: a dark line goes on
+    double step = 0;              ///< roof against its own shadow
+    double roughness = 0;         ///< of the ground around, in units of the view's scale
     double log_odds = -12;
 };
-
-/// The surroundings of a stretch of the line with the line taken out: at every pixel, luminance
-/// less what stands at the same distance from the line a little before and a little after (medians
-/// of 7 places, 6–24 m away). Where the two differ, anything between them counts as ordinary, so
-/// that corners and changes of ground leave nothing behind. A wall and its shadow vanish; what
-/// stands on it, and the shadow that it throws, stay.
-struct LineSurroundings {
-    Window window;   ///< of the scene's grid
-    Plane residual;  ///< 0: ordinary
-    Plane spread;    ///< luminance less the mean of before and after: what noise is measured on
-    PlaneOf<int> nearest;  ///< vertex of the line; −1: farther than asked
-};
-/// line_px: vertices about 2 m apart. Pixels farther than reach_px from it are 0.
-LineSurroundings line_surroundings(const StructureView& view, const Polyline& line_px,
-                                   Window window, double reach_px);
-
-PostMeasure measure_post(const StructureView& view, const LineSurroundings& surroundings, Point px);
+PostMeasure measure_post(const StructureView& view, Point px);
 /// The best of the places within radius_px.
-PostMeasure best_post_near(const StructureView& view, const LineSurroundings& surroundings,
-                           Point px, double radius_px);
-/// The same for an object: makes its own surroundings.
-PostMeasure best_post_near(const StructureView& view, const Detection& post, double radius_px);
+PostMeasure best_post_near(const StructureView& view, Point px, double radius_px);
 
 }  // namespace fenceline
