@@ -7,10 +7,7 @@
 #include <numeric>
 #include <random>
 
-#include "core/error.h"
 #include "core/local_frame.h"
-#include "core/projection.h"
-#include "input/truth.h"
 
 namespace fenceline {
 namespace {
@@ -189,30 +186,6 @@ TEST(Evaluate, TheFrameOfTheReferenceIsAllowedFor) {
     EXPECT_FALSE(score.notes.empty());
 }
 
-TEST(Evaluate, ADisplacedReferenceIsAllowedForEverywhere) {
-    Report truth = make_truth();
-    truth.grid.crs = "EPSG:32652";
-    const Transform to_map("EPSG:4326", truth.grid.crs);
-    SceneDisplacement d;
-    d.scene = "s0";
-    d.dx_m = 5;
-    d.dy_m = -4;
-    d.centre_map = to_map(kFrame.origin);
-    d.linear = {0, -0.004, 0.004, 0};  // 4 mrad: 1.6 m at 400 m
-    d.origin_map = d.centre_map + Point{-1000, 1000};
-    d.lattice = {500, 5, 5, std::vector<float>(25, 1.0F), std::vector<float>(25, 0.0F)};
-    const Report report = displaced(truth, d);
-    const Point moved = to_map(report.structures[0].position);
-    const Point true_place = to_map(truth.structures[0].position) - d.centre_map;
-    EXPECT_NEAR(moved.x - d.centre_map.x, true_place.x + 5 + 1 - 0.004 * true_place.y, 1e-6);
-    EXPECT_NEAR(moved.y - d.centre_map.y, true_place.y - 4 + 0.004 * true_place.x, 1e-6);
-    EXPECT_LT(figure(evaluate(report, truth, {}), "posts_f1"), 0.1);
-    const SeriesScore score = evaluate(report, truth, {}, "camp", std::vector{d});
-    EXPECT_NEAR(figure(score, "posts_f1"), 1, 1e-12);
-    EXPECT_NEAR(figure(score, "line_correctness_2m"), 1, 1e-9);
-    EXPECT_NEAR(figure(score, "area_error"), 0, 1e-9);
-}
-
 TEST(Evaluate, ASwappedDateFailsTheDating) {
     Report report = make_truth();
     EXPECT_EQ(figure(scored(report), "line_dating"), 1);
@@ -377,32 +350,6 @@ TEST(Evaluate, AssignmentFindsTheMostAndNearestMatches) {
         } while (std::next_permutation(columns.begin(), columns.end()));
         ASSERT_NEAR(value(assign(n, m, candidates)), best, 1e-9) << round;
     }
-}
-
-TEST(Evaluate, DisplacementsAreReadFromTheTruthFile) {
-    const TruthFrames frames = parse_truth_frames(R"({"simulation": {"family": "camp25", "scenes": [
-        {"id": "a", "displacement": {"dx_m": 3.1, "dy_m": -2.4, "centre": [500, 600], "linear": [1, 2, 3, 4],
-         "lattice": {"origin": [10, 20], "spacing_m": 100, "columns": 2, "rows": 1, "dx_m": [0.5, 1], "dy_m": [0, 2]}}},
-        {"id": "b"}]}})",
-                                                  "truth.json");
-    EXPECT_EQ(frames.family, "camp25");
-    ASSERT_EQ(frames.displacements.size(), 1U);
-    const SceneDisplacement& d = frames.displacements[0];
-    EXPECT_EQ(d.scene, "a");
-    EXPECT_EQ(d.dy_m, -2.4);
-    EXPECT_EQ(d.linear[3], 4);
-    EXPECT_EQ(d.centre_map, (Point{500, 600}));
-    EXPECT_EQ(d.origin_map, (Point{10, 20}));
-    EXPECT_EQ(d.lattice.columns, 2);
-    EXPECT_EQ(d.lattice.dy[1], 2);
-    EXPECT_TRUE(parse_truth_frames("{}", "t").displacements.empty())
-        << "truth need not be simulated";
-    for (
-        const char* bad :
-        {"", "[1", R"({"simulation": {"scenes": [{"id": "a", "displacement": {"dx_m": "x"}}]}})",
-         R"({"simulation": {"scenes": [{"id": "a", "displacement": {"dx_m": 1, "dy_m": 1, "centre": [1, 2], "linear": [0, 0, 0, 0],
-                               "lattice": {"origin": [1, 2], "spacing_m": 10, "columns": 9, "rows": 9, "dx_m": [], "dy_m": []}}}]}})"})
-        EXPECT_THROW(parse_truth_frames(bad, "t"), DataError) << bad;
 }
 
 }  // namespace

@@ -1,5 +1,3 @@
-#include <cpl_minixml.h>
-#include <cpl_vsi.h>
 #include <gdal_priv.h>
 #include <gtest/gtest.h>
 #include <ogrsf_frmts.h>
@@ -9,25 +7,19 @@
 #include <clocale>
 #include <cstdlib>
 #include <functional>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <opencv2/imgcodecs.hpp>
 
 #include "core/error.h"
-#include "input/image_io.h"
 #include "output/changes_geojson.h"
 #include "output/digest.h"
 #include "output/escape.h"
-#include "output/exports.h"
 #include "output/geopackage.h"
 #include "output/image_chips.h"
-#include "output/kmz.h"
-#include "output/provenance.h"
 #include "output/report_html.h"
 #include "output/report_json.h"
 #include "output/staged_output.h"
-#include "output/zip_archive.h"
 #include "output_fixture.h"
 
 namespace fenceline {
@@ -494,232 +486,6 @@ TEST(ReportHtml, RunsInABrowserWithoutAComplaint) {
     EXPECT_EQ(check(hostile("</script><script>alert(1)</script><img src=x onerror=alert(1)>"),
                     camp_chips(), ""),
               0);
-}
-
-std::string in_zip(const fs::path& zip, const std::string& name) {
-    const std::string path = "/vsizip/{" + zip.string() + "}/" + name;
-    VSILFILE* file = VSIFOpenL(path.c_str(), "rb");
-    if (file == nullptr) return "";
-    std::string out;
-    char buffer[4096];
-    for (std::size_t n = VSIFReadL(buffer, 1, sizeof buffer, file); n > 0;
-         n = VSIFReadL(buffer, 1, sizeof buffer, file))
-        out.append(buffer, n);
-    VSIFCloseL(file);
-    return out;
-}
-
-TEST(Kmz, HoldsTimesAndPicturesAndHasTheSameBytesTwice) {
-    const fixture::Folder folder;
-    write_kmz((folder.path / "report.kmz").string(), camp(), camp_chips());
-    ::sleep(1);
-    write_kmz((folder.path / "again.kmz").string(), camp(), camp_chips());
-    EXPECT_EQ(fixture::read_bytes(folder.path / "report.kmz"),
-              fixture::read_bytes(folder.path / "again.kmz"));
-    const std::string kml = in_zip(folder.path / "report.kmz", "doc.kml");
-    EXPECT_EQ(kml, report_kml(camp(), camp_chips()));
-    EXPECT_NE(kml.find("<TimeSpan><begin>2009-10-04T02:25:31Z</begin><end>2010-09-11T02:22:16Z</"
-                       "end></TimeSpan>"),
-              std::string::npos);
-    EXPECT_NE(kml.find("SIMULATED"), std::string::npos);
-    EXPECT_EQ(in_zip(folder.path / "report.kmz", "files/000_2003-05-12.jpg").substr(0, 2),
-              "\xFF\xD8");
-    EXPECT_THROW(write_kmz("/nowhere/report.kmz", camp(), {}), DataError);
-}
-
-TEST(Kmz, IsWellFormedAndInertWhateverTheNames) {
-    GDALAllRegister();
-    const fixture::Folder folder;
-    for (const auto& name : hostile_names()) {
-        const std::string kml = report_kml(hostile(name), {});
-        EXPECT_EQ(kml.find("<script"), std::string::npos);
-        EXPECT_EQ(kml.find("&lt;script"), std::string::npos)
-            << "Google Earth reads descriptions as HTML";
-        EXPECT_EQ(kml.find("&lt;img"), std::string::npos);
-        CPLXMLNode* tree = CPLParseXMLString(kml.c_str());
-        EXPECT_NE(tree, nullptr) << name;
-        CPLDestroyXMLNode(tree);
-    }
-}
-
-TEST(RoCrate, NamesEveryFileWithItsHash) {
-    const fixture::Folder folder;
-    const fs::path run = folder.path / "run";
-    fs::create_directories(run / "change");
-    write_file((run / "report.json").string(), "abc");
-    write_file((run / "change/a b.tif").string(), "x");
-    write_file((folder.path / "image.tif").string(), "pixels");
-    write_file((folder.path / "copy.tif").string(), "pixels");
-    const Provenance provenance{{"run", "--site", "<script>"},
-                                "[align]\nsearch_m = 100\n# no key\n[]\njunk\n",
-                                {{(folder.path / "image.tif").string(), "images/image.tif", ""},
-                                 {(folder.path / "copy.tif").string(), "images/copy.tif", ""}},
-                                *parse_time("2026-01-01T00:00:00Z"),
-                                *parse_time("2026-01-01T00:01:00Z")};
-    const std::string text = ro_crate_json(camp(), provenance, run.string());
-    EXPECT_EQ(text, ro_crate_json(camp(), provenance, run.string()));
-    EXPECT_EQ(text.find(folder.path.string()), std::string::npos)
-        << "paths of this machine are nobody's business";
-    std::map<std::string, json> by_id;
-    const json crate = json::parse(text);
-    for (const auto& item : crate["@graph"])
-        EXPECT_TRUE(by_id.emplace(item["@id"].get<std::string>(), item).second) << item["@id"];
-    EXPECT_EQ(by_id.at("report.json")["sha256"],
-              "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    EXPECT_EQ(by_id.at("report.json")["contentSize"], "3");
-    EXPECT_TRUE(by_id.contains("change/a%20b.tif"));
-    EXPECT_EQ(by_id.at("#parameter/align.search_m")["value"], "100");
-    EXPECT_EQ(by_id.at("#run")["startTime"], "2026-01-01T00:00:00Z");
-    // Every reference leads somewhere.
-    const std::function<void(const json&)> follow = [&](const json& value) {
-        if (value.is_object() && value.size() == 1 && value.contains("@id")) {
-            const std::string id = value["@id"];
-            EXPECT_TRUE(by_id.contains(id) || id.starts_with("http")) << id;
-        }
-        if (value.is_structured())
-            for (const auto& item : value) follow(item);
-    };
-    for (const auto& [id, item] : by_id) follow(item);
-    EXPECT_EQ(by_id.at("#run")["object"].size(), 2U)
-        << "two inputs of the same bytes are one, and one parameter";
-    ::setenv("SOURCE_DATE_EPOCH", "86400", 1);
-    EXPECT_EQ(run_clock(), time_from_civil(1970, 1, 2));
-    ::setenv("SOURCE_DATE_EPOCH", "soon", 1);
-    EXPECT_THROW(run_clock(), UsageError);
-    ::unsetenv("SOURCE_DATE_EPOCH");
-}
-
-// The reader that Uwazi has: comma, quotes doubled, line breaks inside quotes.
-std::vector<std::vector<std::string>> csv_rows(const std::string& text) {
-    std::vector<std::vector<std::string>> rows(1);
-    std::string cell;
-    bool quoted = false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        if (quoted) {
-            if (c == '"' && i + 1 < text.size() && text[i + 1] == '"')
-                cell += '"', ++i;
-            else if (c == '"')
-                quoted = false;
-            else
-                cell += c;
-        } else if (c == '"') {
-            quoted = true;
-        } else if (c == ',') {
-            rows.back().push_back(cell), cell.clear();
-        } else if (c == '\n') {
-            rows.back().push_back(cell), cell.clear();
-            rows.emplace_back();
-        } else if (c != '\r') {
-            cell += c;
-        }
-    }
-    rows.pop_back();
-    return rows;
-}
-
-TEST(ExportUwazi, WritesWhatItsImportReads) {
-    const fixture::Folder folder;
-    export_uwazi(camp(), std::string(64, 'a'), folder.path.string());
-    const auto rows = csv_rows(in_zip(folder.path / "uwazi.zip", "import.csv"));
-    ASSERT_EQ(rows.size(), 5U) << "a header and four intervals between five usable images";
-    std::map<std::string, std::size_t> column;
-    for (std::size_t i = 0; i < rows[0].size(); ++i) {
-        EXPECT_EQ(rows[0][i].find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_"),
-                  std::string::npos)
-            << rows[0][i];
-        column[rows[0][i]] = i;
-    }
-    for (const auto& row : rows) ASSERT_EQ(row.size(), rows[0].size());
-    EXPECT_EQ(rows[1][column.at("change_type")], "No change observed");
-    const auto& grown = rows[2];
-    EXPECT_EQ(grown[column.at("observation_period")], "2009-10-04:2010-09-11");
-    EXPECT_EQ(grown[column.at("change_type")], "Guard post::Added|Perimeter::Expanded");
-    EXPECT_EQ(grown[column.at("confidence")], "Confirmed");
-    EXPECT_EQ(grown[column.at("location_geolocation")], "41.834396|129.725296");
-    EXPECT_NE(grown[column.at("title")].find("SIMULATED"), std::string::npos);
-    EXPECT_NEAR(std::stod(grown[column.at("area_change_percent")]),
-                100 * (camp().perimeters[2].area_m2 / camp().perimeters[1].area_m2 - 1), 0.1);
-    EXPECT_FALSE(
-        json::parse(in_zip(folder.path / "uwazi.zip", grown[column.at("attachments")]))["features"]
-            .empty());
-    EXPECT_FALSE(column.contains("id")) << "an id would update, and reset, an entity";
-    for (const auto& name : hostile_names()) {
-        const fixture::Folder odd;
-        export_uwazi(hostile(name), "b", odd.path.string());
-        for (const auto& row : csv_rows(in_zip(odd.path / "uwazi.zip", "import.csv"))) {
-            ASSERT_EQ(row.size(), rows[0].size()) << name;
-            EXPECT_TRUE(row[1].empty() || std::string("=+-@").find(row[1][0]) == std::string::npos)
-                << row[1];
-        }
-    }
-}
-
-TEST(ExportCsv, IsGuardedAndComplete) {
-    const fixture::Folder folder;
-    export_csv(hostile("=1+1"), folder.path.string());
-    const auto gazetteer = csv_rows(fixture::read_bytes(folder.path / "gazetteer.csv"));
-    EXPECT_EQ(gazetteer.size(), 2 + camp().structures.size());
-    EXPECT_EQ(gazetteer[1][1], "'=1+1");
-    EXPECT_EQ(csv_rows(fixture::read_bytes(folder.path / "changes.csv")).size(),
-              1 + camp().changes.size());
-    for (const char* name :
-         {"gazetteer.csv", "scenes.csv", "perimeters.csv", "changes.csv", "findings.csv"}) {
-        const auto rows = csv_rows(fixture::read_bytes(folder.path / name));
-        for (const auto& row : rows) EXPECT_EQ(row.size(), rows[0].size()) << name;
-    }
-}
-
-TEST(ExportStac, LinksLeadToFiles) {
-    const fixture::Folder folder;
-    Report odd = hostile("../../x");
-    export_stac(odd, folder.path.string());
-    int files = 0;
-    const auto check = [&](const fs::path& file) {
-        const json item = json::parse(fixture::read_bytes(file));
-        EXPECT_EQ(item["stac_version"], "1.0.0");
-        for (const auto& link : item["links"]) {
-            const std::string href = link["href"];
-            EXPECT_TRUE(fs::exists(file.parent_path() / href)) << file << " → " << href;
-        }
-        if (item["type"] != "Feature") return;
-        ++files;
-        EXPECT_EQ(item["id"].get<std::string>() + ".json", file.filename());
-        EXPECT_TRUE(item["properties"]["simulated"]);
-        const bool interval = item["properties"]["datetime"].is_null();
-        EXPECT_EQ(interval, item["properties"].contains("start_datetime"));
-        if (interval) {
-            EXPECT_EQ(
-                item["assets"]["changes"]["file:checksum"],
-                "1220" + sha256_hex(fixture::read_bytes(file.parent_path() / "changes.geojson")));
-        }
-    };
-    check(folder.path / "collection.json");
-    for (const auto& entry : fs::recursive_directory_iterator(folder.path / "items"))
-        if (entry.path().extension() == ".json") check(entry.path());
-    EXPECT_EQ(files, 5 + 3) << "five images, three intervals with changes";
-}
-
-TEST(ExportBagit, ManifestsHold) {
-    const fixture::Folder folder;
-    const fs::path run = folder.path / "run", bag = folder.path / "bag";
-    fs::create_directories(run / "change");
-    fs::create_directory(bag);
-    write_file((run / "report.json").string(), "abc");
-    write_file((run / "change/50%.tif").string(), "x");
-    export_bagit(camp(), run.string(), *parse_time("2026-01-02"), bag.string());
-    EXPECT_EQ(fixture::read_bytes(bag / "bagit.txt"),
-              "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n");
-    EXPECT_EQ(
-        fixture::read_bytes(bag / "manifest-sha256.txt"),
-        sha256_hex("x") + "  data/change/50%25.tif\n" + sha256_hex("abc") + "  data/report.json\n");
-    EXPECT_NE(fixture::read_bytes(bag / "bag-info.txt").find("Payload-Oxum: 4.2\n"),
-              std::string::npos);
-    const std::string tags = fixture::read_bytes(bag / "tagmanifest-sha256.txt");
-    for (const char* name : {"bagit.txt", "bag-info.txt", "manifest-sha256.txt"})
-        EXPECT_NE(tags.find(sha256_hex(fixture::read_bytes(bag / name)) + "  " + name + "\n"),
-                  std::string::npos);
-    EXPECT_EQ(fixture::read_bytes(bag / "data/change/50%.tif"), "x");
 }
 
 TEST(StagedOutput, PutsEverythingInPlaceOrNothing) {

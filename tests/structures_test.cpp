@@ -199,46 +199,6 @@ Compound compound(double gsd, bool with_posts) {
     return c;
 }
 
-TEST(Structures, FindsPostsOnTheLineAndInventsNone) {
-    const double gsd = 0.5;
-    for (const double azimuth : {120.0, 165.0, 205.0}) {
-        SCOPED_TRACE(azimuth);
-        const Compound with = compound(gsd, true), without = compound(gsd, false);
-        const std::vector<Ring> lines{with.line_px};
-        const Scene scene = render(440, 440, gsd, with.boxes, azimuth, 38, 4);
-        const auto found = detect_posts(scene, lines, {});
-        std::size_t hits = 0;
-        for (const Point post : with.posts_px)
-            hits += std::any_of(
-                        found.begin(), found.end(),
-                        [&](const Detection& d) { return distance(d.centre_px, post) * gsd <= 3; })
-                        ? 1U
-                        : 0U;
-        EXPECT_GE(hits, 11U);
-        EXPECT_LE(found.size(), hits + 1);
-        const Scene empty = render(440, 440, gsd, without.boxes, azimuth, 38, 5);
-        EXPECT_LE(detect_posts(empty, lines, {}).size(), 1U);
-
-        // A forced look tells the scene with the posts from the one without.
-        std::vector<Detection> objects;
-        for (const Point post : with.posts_px) {
-            Detection d;
-            d.kind = StructureKind::guard_post;
-            d.centre_px = post + Point{1.2, -0.8};
-            d.line_px = resample_line({post - Point{80, 0}, post + Point{80, 0}}, 4);
-            if (post.x < 70 || post.x > 370)
-                d.line_px = resample_line({post - Point{0, 80}, post + Point{0, 80}}, 4);
-            objects.push_back(d);
-        }
-        const auto there = look_at(scene, objects, {}), gone = look_at(empty, objects, {});
-        int right = 0;
-        for (std::size_t i = 0; i < objects.size(); ++i)
-            right +=
-                (there[i].seen == Seen::present ? 1 : 0) + (gone[i].seen == Seen::absent ? 1 : 0);
-        EXPECT_GE(right, 22);
-    }
-}
-
 TEST(Structures, BlurredImageIsAsCoarseAsItsBlur) {
     const double gsd = 0.5;
     const Compound c = compound(gsd, true);

@@ -11,7 +11,6 @@
 #include <set>
 
 #include "core/local_frame.h"
-#include "core/projection.h"
 
 namespace fenceline {
 namespace {
@@ -688,46 +687,14 @@ std::vector<std::pair<int, int>> assign(int count_a, int count_b,
     return matches;
 }
 
-Report displaced(const Report& truth, const SceneDisplacement& d) {
-    const Transform map_from_lonlat("EPSG:4326", truth.grid.crs);
-    const auto move = [&](Point& lonlat) {
-        const Point map = map_from_lonlat(lonlat), p = map - d.centre_map;
-        Point shift{d.dx_m + d.linear[0] * p.x + d.linear[1] * p.y,
-                    d.dy_m + d.linear[2] * p.x + d.linear[3] * p.y};
-        if (d.lattice.columns > 0)
-            shift = shift + d.lattice({map.x - d.origin_map.x, d.origin_map.y - map.y});
-        lonlat = map_from_lonlat.inverse(map + shift);
-    };
-    Report moved = truth;
-    for (auto& p : moved.perimeters)
-        for (Point& q : p.geometry) move(q);
-    for (auto& s : moved.structures) {
-        move(s.position);
-        for (Point& q : s.footprint) move(q);
-    }
-    for (auto& c : moved.changes) {
-        move(c.position);
-        for (Point& q : c.footprint) move(q);
-    }
-    return moved;
-}
-
-SeriesScore evaluate(const Report& report, const Report& given_truth,
-                     const EvaluateOptions& options, const std::string& family,
-                     std::span<const SceneDisplacement> displacements) {
-    const SceneDisplacement* of_reference = nullptr;
-    for (const auto& scene : report.scenes)
-        if (scene.role == "reference")
-            for (const auto& d : displacements)
-                if (d.scene == scene.id) of_reference = &d;
-    const Report truth =
-        of_reference != nullptr ? displaced(given_truth, *of_reference) : given_truth;
+SeriesScore evaluate(const Report& report, const Report& truth, const EvaluateOptions& options,
+                     const std::string& family) {
     Scorer scorer{report, truth, options, frame_of(report, truth), {}, {}, {}, {}};
     scorer.score.series = truth.site ? truth.site->id : report.site ? report.site->id : "";
     scorer.score.family = family;
     scorer.score.simulated = truth.simulated || report.simulated;
     for (const auto& scene : report.scenes)
-        if (scene.role == "reference" && of_reference == nullptr)
+        if (scene.role == "reference")
             for (const auto& t : truth.scenes)
                 if (t.id == scene.id && t.registration &&
                     (t.registration->dx_m != 0 || t.registration->dy_m != 0)) {
@@ -737,11 +704,6 @@ SeriesScore evaluate(const Report& report, const Report& given_truth,
                                     "of the reference scene {}",
                                     scorer.shift_m.x, scorer.shift_m.y, scene.id));
                 }
-    if (of_reference != nullptr)
-        scorer.score.notes.push_back(
-            fmt::format("truth displaced as the reference scene {} truly is: {:.2f} m east, {:.2f} "
-                        "m north at its centre",
-                        of_reference->scene, of_reference->dx_m, of_reference->dy_m));
     for (const auto& t : truth.scenes) {
         bool left_out = false;
         if (scorer.report_scene_of(t, left_out).empty())

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <array>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
@@ -8,7 +8,6 @@
 
 #include "core/options.h"
 #include "core/report.h"
-#include "core/warp.h"
 
 namespace fenceline {
 
@@ -59,32 +58,14 @@ struct SeriesScore {
     const Figure* find(const std::string& name) const;
 };
 
-/// Where things appear in one simulated image (truth.json, "simulation"): what truly stands at map
-/// position m (of the truth's grid CRS) appears at m + [dx_m, dy_m] + linear · (m − centre) +
-/// lattice(m), metres east and north.
-struct SceneDisplacement {
-    std::string scene;
-    double dx_m = 0, dy_m = 0;
-    Point centre_map;
-    std::array<double, 4> linear{};
-    LocalField lattice;  ///< metres, nodes every spacing_px metres from origin_map, y counting
-                         ///< south; columns 0: none
-    Point origin_map;
-};
-
-/// The truth as it appears in an image displaced like that: every geometry is moved, no measure is
-/// changed.
-Report displaced(const Report& truth, const SceneDisplacement& displacement);
-
 /// Scores a report against truth given as a report (simulate's truth.json). Scenes are matched by
 /// id, else by time; a scene that the report left out is not scored. Objects are matched one to one
 /// by assignment (most matches, then nearest). What the truth calls not observable in a scene is
-/// neither hit nor miss there. A report's positions are in the frame of its reference scene: the
-/// truth is displaced as that scene is (displacements; or the registration of the truth's scene,
-/// its true mean shift in m east and north).
+/// neither hit nor miss there. Where the truth's scene that the report used as its reference has a
+/// registration (its true shift, m east and north), truth is moved by it, because a report's
+/// positions are in the frame of its reference.
 SeriesScore evaluate(const Report& report, const Report& truth, const EvaluateOptions& options,
-                     const std::string& family = "",
-                     std::span<const SceneDisplacement> displacements = {});
+                     const std::string& family = "");
 
 /// A figure over the series of a family. The interval is 95 %, by bootstrap over series (never over
 /// pixels or objects); NaN with fewer than two series.

@@ -158,10 +158,6 @@ struct Work {
     std::vector<float> ground;            ///< terrain height
     std::vector<std::uint8_t> lit;        ///< 1: the sun reaches it
     std::vector<std::uint8_t> kind;       ///< 0 ground, 1 crown, 2 built, 3 water
-    int frame = 0;  ///< samples around the rim whose colour cannot come into view
-    bool shown(int x, int y) const {
-        return x >= frame && y >= frame && x < width - frame && y < height - frame;
-    }
     std::size_t at(int x, int y) const {
         return static_cast<std::size_t>(y) * static_cast<std::size_t>(width) +
                static_cast<std::size_t>(x);
@@ -299,10 +295,8 @@ void paint_ground(const Context& c, const LandLattice& lattice, Work& w) {
             const std::size_t k = w.at(x, y);
             const float wx = w.world_x[k], wy = w.world_y[k];
             const auto [land, slope] = lattice(wx, wy);
-            w.ground[k] = land.elevation;
-            // Out in the halo only heights matter: what throws a shadow into the tile.
-            if (!w.shown(x, y)) continue;
             const auto grain = grain_at(c.texture, wx, wy);
+            w.ground[k] = land.elevation;
             Spectrum colour;
             float rough;
             const float wood = land.forest + 0.05F * grain[1] + 0.03F * grain[3];
@@ -744,9 +738,6 @@ void lay_snow(const Context& c, Work& w) {
     const auto depth = static_cast<float>(c.scene.snow);
     if (depth <= 0) return;
     for (std::size_t k = 0; k < w.size(); ++k) {
-        if (!w.shown(static_cast<int>(k % static_cast<std::size_t>(w.width)),
-                     static_cast<int>(k / static_cast<std::size_t>(w.width))))
-            continue;
         const auto grain = grain_at(c.texture, w.world_x[k], w.world_y[k]);
         float cover = smooth(-0.9F, 0.9F, 2.6F * depth - 1.3F + 0.55F * grain[1] + 0.5F * grain[3]);
         if (w.kind[k] == 1) cover *= 0.35F;
@@ -911,7 +902,7 @@ Raster render(const World& world, int scene_index, const SceneFrame& frame, cons
     const double reach =
         std::max(shadow_reach, static_cast<double>(world.tallest) * c.view_tan) + 4;
     const int halo = static_cast<int>(std::ceil(reach / frame.grid.gsd()));
-    constexpr int kTile = 640;
+    constexpr int kTile = 384;
 
     parallel_tiles(window.width, window.height, kTile, 0, [&](const Window& core, const Window&) {
         Work w;
@@ -919,11 +910,6 @@ Raster render(const World& world, int scene_index, const SceneFrame& frame, cons
         w.y0 = (window.y + core.y - halo) * kSuper;
         w.width = (core.width + 2 * halo) * kSuper;
         w.height = (core.height + 2 * halo) * kSuper;
-        const double seen_m = static_cast<double>(world.tallest) * c.view_tan + 1;
-        w.frame = std::max(
-            0, halo * kSuper - static_cast<int>(std::ceil(seen_m / c.step)) -
-                   static_cast<int>(std::ceil(3 * std::max(scene.blur_px, 0.05) * kSuper)) -
-                   kSuper);
         place_samples(c, w);
         for (auto& band : w.band) band.resize(w.size());
         w.top.assign(w.size(), 0);
