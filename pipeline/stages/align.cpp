@@ -944,6 +944,7 @@ Folds spatial_folds(const std::vector<Match>& matches, const Frame& frame, doubl
     Folds out;
     const double block =
         std::max(8.0, std::min(block_px, std::max(frame.width, frame.height) / 4.0));
+    buffer_px = std::min(buffer_px, 0.5 * block);  // a small image must keep something to train on
     for (const Match& match : matches) {
         const int bx = static_cast<int>(match.reference_px.x / block),
                   by = static_cast<int>(match.reference_px.y / block);
@@ -977,6 +978,12 @@ std::vector<double> held_out_residuals(const std::vector<Match>& matches,
         std::vector<char> training = use;
         for (std::size_t i = 0; i < matches.size(); ++i)
             if (folds.training[static_cast<std::size_t>(fold)][i] == 0) training[i] = 0;
+        // Where the buffer leaves too little to train on (small images), the block alone is held
+        // out.
+        if (3 * std::count(training.begin(), training.end(), 1) <
+            std::count(use.begin(), use.end(), 1))
+            for (std::size_t i = 0; i < matches.size(); ++i)
+                training[i] = folds.of[i] != fold ? use[i] : 0;
         Warp warp;
         if (!solve_robust(matches, training, choice, frame, warp)) return;
         for (std::size_t i = 0; i < matches.size(); ++i)
@@ -1092,6 +1099,7 @@ Fit fit(std::vector<Match>& matches, const Frame& frame, double tolerance, doubl
     for (Match& m : matches) m.kept = false, m.residual_px = 0;
     for (const Match& m : matches) out.passed += m.passed ? 1 : 0;
     std::vector<char> seeds = ground_seeds(matches);
+    bool others_join = true;
     std::vector<char> use = consensus(matches, seeds, tolerance, 0.1, frame);
     if (4 * std::count(use.begin(), use.end(), 1) < std::count(seeds.begin(), seeds.end(), 1)) {
         // The open ground does not agree with itself (snow, unmasked cloud): everything may choose.
@@ -1108,7 +1116,7 @@ Fit fit(std::vector<Match>& matches, const Frame& frame, double tolerance, doubl
         if (round < 2 && count >= 6) ladder.push_back({Model::similarity, 0});
         if (round < 2 && count >= 9) ladder.push_back({Model::affine, 0});
         if (round < 2 && allow_local && count >= 20)
-            for (const double stiffness : {10.0, 1.0, 0.1})
+            for (const double stiffness : {10.0, 1.0, 0.1, 0.01})
                 ladder.push_back({Model::local, stiffness});
         double best = 1e300;
         std::vector<std::vector<double>> all;
@@ -1131,11 +1139,18 @@ Fit fit(std::vector<Match>& matches, const Frame& frame, double tolerance, doubl
         for (std::size_t i = 0; i < matches.size(); ++i)
             if (use[i] != 0 && seeds[i] != 0) sizes.push_back(residuals[i]);
         const double limit = std::max(floor_px, 3.0 * median_of(sizes) / 1.1774);
-        // Takes back what consensus on an affine had thrown out and the chosen model explains.
-        // Windows off the open ground join only where there is too little of it to do without.
-        const bool enough_seeds = count >= 60;
+        // Takes back what consensus on an affine had thrown out and the chosen model explains. The
+        // windows off the open ground join when, as a body, they agree with it, or when there is
+        // too little open ground to do without them.
+        if (round == 0) {
+            std::vector<double> others;
+            for (std::size_t i = 0; i < matches.size(); ++i)
+                if (matches[i].passed && seeds[i] == 0 && std::isfinite(residuals[i]))
+                    others.push_back(residuals[i]);
+            others_join = count < 60 || median_of(others) <= 2 * median_of(sizes);
+        }
         for (std::size_t i = 0; i < matches.size(); ++i)
-            use[i] = matches[i].passed && (seeds[i] != 0 || !enough_seeds) &&
+            use[i] = matches[i].passed && (seeds[i] != 0 || others_join) &&
                              std::isfinite(residuals[i]) && residuals[i] <= limit
                          ? 1
                          : 0;
@@ -1242,7 +1257,7 @@ Alignment register_pair(const Scene& target, const Scene& reference, const Align
     // 96 pixels across.
     const int smallest = std::min(width, height);
     int base = 1;
-    while (base * 2 <= coarser / 1.25 && smallest / (base * 2) >= 128) base *= 2;
+    while (base * 2 <= coarser / 2 && smallest / (base * 2) >= 128) base *= 2;
     int top = base;
     while (top < 8 * base && smallest / (top * 2) >= 96) top *= 2;
     const auto sigma_at = [&](int step) {
