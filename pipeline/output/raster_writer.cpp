@@ -78,7 +78,10 @@ void write_cog(const std::string& path, const Raster& raster, PixelType type, do
         options = CSLSetNameValue(options, "PREDICTOR", "YES");
     }
     options = CSLSetNameValue(options, "BLOCKSIZE", "512");
-    options = CSLSetNameValue(options, "OVERVIEW_RESAMPLING", type == PixelType::u8 ? "NEAREST" : "AVERAGE");
+    const std::string resampling = !metadata.overview_resampling.empty() ? metadata.overview_resampling
+                                   : type == PixelType::u8               ? "NEAREST"
+                                                                         : "AVERAGE";
+    options = CSLSetNameValue(options, "OVERVIEW_RESAMPLING", resampling.c_str());
     CPLErrorReset();
     DatasetPtr written(cog->CreateCopy(path.c_str(), image.get(), 0, options, nullptr, nullptr));
     CSLDestroy(options);

@@ -14,6 +14,7 @@ struct TiffMetadata {
     std::map<std::string, std::string> imd;     ///< IMD-like facts, written to the domain "IMD"
     std::vector<std::string> band_descriptions;
     int jpeg_quality = 0;  ///< 50–100: JPEG (8-bit, 1 or 3 bands, without no-data and overviews); 0: lossless
+    std::string overview_resampling;  ///< NEAREST, AVERAGE, …; empty: NEAREST for 8 bit, else AVERAGE
 };
 
 enum class PixelType { u8, u16, f32 };

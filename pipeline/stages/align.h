@@ -10,19 +10,25 @@
 namespace fenceline {
 
 struct AlignOptions {
-    double search_m = 100;       ///< coarse search, each direction
-    int window_px = 128;         ///< fine window
-    double source_gsd_m = 0;     ///< true resolution of the sensor when the file is oversampled; 0: estimated from the spectrum
-    double pass_px = 0.5;        ///< held-out RMSE up to which a registration passes, in true sensor pixels
+    double search_m = 100;    ///< coarse search, each direction
+    int window_px = 128;      ///< fine window
+    double source_gsd_m = 0;  ///< true resolution of the sensor when the file is oversampled; 0:
+                              ///< estimated from the spectrum
+    double pass_px =
+        0.5;  ///< held-out RMSE up to which a registration passes, in true sensor pixels
     double warn_px = 1.0;
 };
 template <class Visitor>
 void describe(AlignOptions& o, Visitor&& v) {
-    v("align.search_m", o.search_m, Range{1, 2000}, "m", "how far the coarse search looks in each direction");
+    v("align.search_m", o.search_m, Range{1, 2000}, "m",
+      "how far the coarse search looks in each direction");
     v("align.window_px", o.window_px, Range{32, 512}, "px", "window of a tie point");
-    v("align.source_gsd_m", o.source_gsd_m, Range{0, 1000}, "m", "true sensor resolution when files are oversampled; 0 estimates it");
-    v("align.pass_px", o.pass_px, Range{0, 100}, "px", "held-out RMSE up to which a registration passes");
-    v("align.warn_px", o.warn_px, Range{0, 100}, "px", "held-out RMSE up to which a registration is used with a warning");
+    v("align.source_gsd_m", o.source_gsd_m, Range{0, 1000}, "m",
+      "true sensor resolution when files are oversampled; 0 estimates it");
+    v("align.pass_px", o.pass_px, Range{0, 100}, "px",
+      "held-out RMSE up to which a registration passes");
+    v("align.warn_px", o.warn_px, Range{0, 100}, "px",
+      "held-out RMSE up to which a registration is used with a warning");
 }
 
 enum class RegistrationStatus { pass, warn, fail };
@@ -38,19 +44,25 @@ struct Alignment {
     Warp target_from_reference;
     std::string model = "identity";
     std::vector<TiePoint> tie_points;
-    /// Mean displacement over the grid that is removed: where the target's georeferencing puts a piece of ground minus
-    /// where the reference's puts it, m; dx east, dy north (an image that lies 2 px too far down its grid has dy < 0).
+    /// Mean displacement over the grid that is removed: where the target's georeferencing puts a
+    /// piece of ground minus where the reference's puts it, m; dx east, dy north (an image that
+    /// lies 2 px too far down its grid has dy < 0).
     double dx_m = 0, dy_m = 0;
-    double rmse_m = 0, ce90_m = 0;  ///< held out (spatial blocks)
-    double effective_gsd_m = 0;     ///< true resolution that pass/warn were judged in
-    double empty_radius_m = 0;      ///< largest circle without a kept tie point
+    /// Held out by spatial blocks over the supported ground; times 1.4 when the dates are more than
+    /// 20 days apart (METHODS 2: what the windows share, no held-out block can see).
+    double rmse_m = 0, ce90_m = 0;
+    double effective_gsd_m = 0;  ///< true resolution that pass/warn were judged in
+    /// Share of the grid within 45 m (at least half a window) of a kept tie point; elsewhere the
+    /// model is carried on.
+    double supported_fraction = 0;
+    double empty_radius_m = 0;  ///< largest circle without a kept tie point
     RegistrationStatus status = RegistrationStatus::fail;
-    std::string reason;             ///< for warn and fail, in an analyst's words
+    std::string reason;  ///< for warn and fail, in an analyst's words
 };
 
-/// Registers target to reference (both on the same grid, the target's first warp being made with an identity
-/// registration). Never a silent identity: without support the status is fail and the reason is given.
-/// Methods: METHODS.md 2.
+/// Registers target to reference (both on the same grid, the target's first warp being made with an
+/// identity registration). Never a silent identity: without support the status is fail and the
+/// reason is given. Methods: METHODS.md 2.
 Alignment align(const Scene& target, const Scene& reference, const AlignOptions& options);
 
 }  // namespace fenceline

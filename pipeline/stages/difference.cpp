@@ -907,6 +907,12 @@ ChangeMap difference(const Scene& before, const Scene& after, double sigma_r_px,
     map.threshold =
         std::max(least, discovery_threshold(histogram_of(scores, 4096), map.null_location,
                                             map.null_scale, options.false_discovery_rate));
+    // Probability is 0.5 where the score reaches this.
+    double even_score = 0;
+    if (pair.coarse) {
+        even_score = map.null_location + kCoarseDeviations * map.null_scale;
+        map.threshold = even_score + least;
+    }
     map.otsu = otsu_threshold(scores);
     map.kittler = kittler_threshold(scores);
     map.em = em_threshold(scores);
@@ -927,7 +933,7 @@ ChangeMap difference(const Scene& before, const Scene& after, double sigma_r_px,
             if (pair.seen.at(x, y) == 0) continue;
             map.change_class.at(x, y) = 0;
             map.probability.at(x, y) =
-                static_cast<float>(logistic(static_cast<double>(score.at(x, y))));
+                static_cast<float>(logistic(static_cast<double>(score.at(x, y)) - even_score));
             const auto structure = static_cast<ChangeClass>(likely.at(x, y) & 15);
             const double s = static_cast<double>(score.at(x, y)),
                          r = static_cast<double>(surface.at(x, y));
@@ -965,10 +971,10 @@ ChangeMap difference(const Scene& before, const Scene& after, double sigma_r_px,
                 ++region.pixels;
                 region.sx += x + 0.5;
                 region.sy += y + 0.5;
-                region.sum += static_cast<double>(score.at(x, y));
+                region.sum += static_cast<double>(score.at(x, y)) - even_score;
                 const unsigned c = is_structure ? likely.at(x, y) & 15U : likely.at(x, y) >> 4U;
                 region.votes[c] +=
-                    is_structure ? logistic(static_cast<double>(score.at(x, y))) : 1.0;
+                    is_structure ? logistic(static_cast<double>(score.at(x, y)) - even_score) : 1.0;
             }
         const double least_m2 = is_structure ? options.min_object_m2 : options.min_surface_m2;
         for (int l = 1; l < labels; ++l) {

@@ -26,8 +26,15 @@ inline constexpr std::array<float, kEvidenceCount> kFineWeights{
     -3.0F,  // shade gone
     -3.0F,  // shade came
 };
+// From 2.5 m on, where buildings have no shape: set by hand before any real pair was seen. A
+// logistic fit on the three OSCD tune cities (benchmarks/train_difference.py) did better there and
+// worse on other cities, so it was not taken.
 inline constexpr std::array<float, kEvidenceCount> kCoarseWeights{
     -5.0F, 1.2F, 2.0F, 1.0F, 0.3F, 1.0F, 0.5F, 1.0F, 0.2F, 0.1F, 0.1F, 0.1F, 0.0F, -0.5F, -0.5F,
 };
+// The score's level differs from pair to pair there, so change starts this many null deviations
+// above the pair's own median: the best threshold of aguasclaras, bordeaux and nantes together,
+// each left out in turn (3.9–4.8).
+inline constexpr double kCoarseDeviations = 4.5;
 
 }  // namespace fenceline

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <string>
+
+#include "core/progress.h"
+#include "core/report.h"
+#include "core/scene.h"
+#include "input/image_io.h"
+#include "stages/align.h"
+#include "stages/difference.h"
+#include "stages/normalize.h"
+#include "stages/observe.h"
+
+namespace fenceline {
+
+struct CompareOptions {
+    ObserveOptions observe;
+    AlignOptions align;
+    NormalizeOptions normalize;
+    DifferenceOptions difference;
+    GeorefOptions georef;
+    bool assume_registered =
+        false;  ///< take the georeferences as they are when registration finds no support
+    std::size_t max_memory_bytes = std::size_t{2048} << 20;
+};
+template <class Visitor>
+void describe(CompareOptions& o, Visitor&& v) {
+    v("compare.assume_registered", o.assume_registered, Range{}, "",
+      "compare by the georeferences alone when the images cannot be registered");
+    describe(o.observe, v);
+    describe(o.align, v);
+    describe(o.normalize, v);
+    describe(o.difference, v);
+}
+
+/// What a comparison found, and what its files are made of.
+struct CompareOutcome {
+    Report report;  ///< without site, perimeters and structures
+    Grid grid;      ///< BEFORE's own (its UTM zone when it has RPCs or GCPs only); the map's
+    ChangeMap map;
+    Alignment alignment;          ///< of AFTER to BEFORE
+    Normalization normalization;  ///< of AFTER to BEFORE
+    Scene before,
+        after;  ///< on the grid, registered and normalised; their raster's grid is in metres
+};
+
+/// The straight line for one pair of rasters, of any CRS, GSD and bands, no site: observe, align,
+/// normalize, difference. before, after: as probe_image fills them in. Throws DataError when one
+/// cannot be read, when they do not overlap (the message has both extents), when they cannot be
+/// registered, or when BEFORE's grid does not fit into the memory allowed.
+CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOptions& options,
+                            Progress& progress);
+
+/// The pixel lattice of a grid in metres about its centre, without a CRS: what stages that only ask
+/// for gsd() get, whatever the unit and distortion of the grid's own CRS.
+Grid metric_twin(const Grid& grid);
+
+}  // namespace fenceline

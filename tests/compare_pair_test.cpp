@@ -1,0 +1,152 @@
+#include "compare_pair.h"
+
+#include <gdal_priv.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <memory>
+
+#include "core/error.h"
+#include "core/projection.h"
+#include "output/change_map_writer.h"
+#include "output/raster_writer.h"
+
+namespace fenceline {
+namespace {
+namespace fs = std::filesystem;
+
+double hashed(int x, int y, unsigned seed) {
+    std::uint32_t h = static_cast<std::uint32_t>(x) * 374761393U +
+                      static_cast<std::uint32_t>(y) * 668265263U + seed * 2246822519U;
+    h = (h ^ (h >> 13U)) * 1274126177U;
+    return static_cast<double>((h ^ (h >> 16U)) & 0xFFFFFFU) / 16777215.0;
+}
+
+double noise_at(double x, double y, double scale, unsigned seed) {
+    const double u = x / scale, v = y / scale;
+    const int i = static_cast<int>(std::floor(u)), j = static_cast<int>(std::floor(v));
+    const auto ease = [](double t) { return t * t * (3 - 2 * t); };
+    const double a = ease(u - i), b = ease(v - j);
+    return (hashed(i, j, seed) * (1 - a) + hashed(i + 1, j, seed) * a) * (1 - b) +
+           (hashed(i, j + 1, seed) * (1 - a) + hashed(i + 1, j + 1, seed) * a) * b;
+}
+
+/// A village on textured ground as an 8-bit RGB file; positions in metres from a corner at 127 E,
+/// 40 N.
+struct Village : testing::Test {
+    fs::path folder =
+        fs::temp_directory_path() / ("fenceline_compare_" + std::to_string(::getpid()));
+    void SetUp() override {
+        initialise_gdal();
+        fs::create_directories(folder);
+    }
+    void TearDown() override { fs::remove_all(folder); }
+
+    SceneInfo write(const std::string& name, const Grid& grid, double metres_per_x,
+                    double metres_per_y, bool with_new_house, double shift_m = 0) {
+        Raster raster;
+        raster.grid = grid;
+        raster.roles = {BandRole::red, BandRole::green, BandRole::blue};
+        raster.valid = Mask(grid.width, grid.height, 1);
+        for (unsigned b = 0; b < 3; ++b) {
+            Plane plane(grid.width, grid.height);
+            for (int y = 0; y < grid.height; ++y)
+                for (int x = 0; x < grid.width; ++x) {
+                    const double mx = (x + 0.5) * metres_per_x + shift_m,
+                                 my = (y + 0.5) * metres_per_y;
+                    double value = 60 + 10.0 * b + 30 * noise_at(mx, my, 20, 1) +
+                                   30 * noise_at(mx, my, 4, 2) + 15 * noise_at(mx, my, 11, 5 + b);
+                    for (int house = 0; house < 40; ++house) {
+                        const double hx = 10 + 15.0 * (house % 8) + 4 * hashed(house, 1, 9),
+                                     hy = 8 + 22.0 * (house / 8) + 8 * hashed(house, 2, 9);
+                        if (mx > hx && mx < hx + 7 && my > hy && my < hy + 5) value = 200;
+                    }
+                    if (with_new_house && mx > 60 && mx < 76 && my > 20 && my < 29) value = 215;
+                    plane.at(x, y) =
+                        static_cast<float>(value + 3 * hashed(x, y, with_new_house ? 31 : 32));
+                }
+            raster.bands.push_back(std::move(plane));
+        }
+        const std::string path = (folder / (name + ".tif")).string();
+        write_cog(path, raster, PixelType::u8, 0, {});
+        SceneInfo info;
+        info.id = name;
+        info.path = path;
+        info.source = name + ".tif";
+        probe_image(info, {});
+        return info;
+    }
+};
+
+Grid utm_grid(int width, int height, double gsd) {
+    const Point corner = Transform("EPSG:4326", utm_crs({127, 40}))(Point{127, 40});
+    return {wkt_of(utm_crs({127, 40})),
+            {std::round(corner.x), gsd, 0, std::round(corner.y), 0, -gsd},
+            width,
+            height};
+}
+
+TEST_F(Village, ANewHouseIsFoundAndTheMapLiesOnBeforesGrid) {
+    const Grid grid = utm_grid(256, 240, 0.5);
+    const SceneInfo before = write("before", grid, 0.5, 0.5, false),
+                    after = write("after", grid, 0.5, 0.5, true, 1.0);
+    Progress progress;
+    CompareOptions options;
+    const CompareOutcome out = compare_pair(before, after, options, progress);
+    EXPECT_EQ(out.grid, grid);
+    EXPECT_EQ(out.map.change_class.width(), 256);
+    EXPECT_EQ(out.map.change_class.at(136, 49), 1);
+    ASSERT_FALSE(out.report.changes.empty());
+    EXPECT_EQ(out.report.scenes.size(), 2U);
+    EXPECT_FALSE(out.report.site.has_value());
+
+    const std::string path = (folder / "change.tif").string();
+    write_change_map(path, out.map, out.grid);
+    const std::unique_ptr<GDALDataset, void (*)(GDALDataset*)> file(
+        GDALDataset::Open(path.c_str(), GDAL_OF_RASTER), [](GDALDataset* d) { GDALClose(d); });
+    ASSERT_NE(file, nullptr);
+    ASSERT_EQ(file->GetRasterCount(), 2);
+    EXPECT_STREQ(file->GetRasterBand(1)->GetDescription(), "class");
+    EXPECT_STREQ(file->GetRasterBand(2)->GetDescription(), "probability");
+    EXPECT_EQ(file->GetRasterBand(1)->GetNoDataValue(), 255);
+    float value = -1;
+    ASSERT_EQ(file->GetRasterBand(1)->RasterIO(GF_Read, 136, 49, 1, 1, &value, 1, 1, GDT_Float32, 0,
+                                               0, nullptr),
+              CE_None);
+    EXPECT_EQ(value, 1);
+    EXPECT_TRUE(fs::exists(folder / "change.qml"));
+}
+
+TEST_F(Village, ABeforeInDegreesIsComparedInMetres) {
+    const double lon_m = 111320 * std::cos(40 * 3.14159265358979 / 180), lat_m = 111035;
+    const Grid degrees{wkt_of("EPSG:4326"), {127, 0.6 / lon_m, 0, 40, 0, -0.6 / lat_m}, 220, 200};
+    const SceneInfo before = write("before", degrees, 0.6, 0.6, false),
+                    after = write("after", degrees, 0.6, 0.6, true);
+    Progress progress;
+    const CompareOutcome out = compare_pair(before, after, {}, progress);
+    EXPECT_EQ(out.grid.crs_wkt, image_grid(before, {}).crs_wkt);
+    EXPECT_NEAR(out.report.grid.gsd_m, 0.6, 0.005);
+    ASSERT_FALSE(out.report.changes.empty());
+    EXPECT_NEAR(out.report.changes.front().position.x, 127 + 68 / lon_m, 3 / lon_m);
+    EXPECT_NEAR(out.report.changes.front().position.y, 40 - 24.5 / lat_m, 3 / lat_m);
+}
+
+TEST_F(Village, ImagesThatDoNotMeetAreRefusedWithBothExtents) {
+    const Grid here = utm_grid(128, 128, 0.5);
+    Grid there = here;
+    there.geotransform[0] += 50000;
+    const SceneInfo before = write("before", here, 0.5, 0.5, false),
+                    after = write("after", there, 0.5, 0.5, false);
+    Progress progress;
+    try {
+        compare_pair(before, after, {}, progress);
+        FAIL() << "accepted";
+    } catch (const DataError& error) {
+        EXPECT_NE(std::string(error.what()).find("127.0"), std::string::npos) << error.what();
+        EXPECT_NE(std::string(error.what()).find("127.5"), std::string::npos) << error.what();
+    }
+}
+
+}  // namespace
+}  // namespace fenceline
