@@ -1,6 +1,6 @@
 #include "align_pair.h"
 
-#include "compare_pair.h"
+#include "pair_grid.h"
 
 namespace fenceline {
 

@@ -25,7 +25,7 @@ struct CompareOptions {
 };
 template <class Visitor>
 void describe(CompareOptions& o, Visitor&& v) {
-    v("compare.assume_registered", o.assume_registered, Range{}, "",
+    v("compare.assume_registered", o.assume_registered,
       "compare by the georeferences alone when the images cannot be registered");
     describe(o.observe, v);
     describe(o.align, v);
@@ -50,9 +50,5 @@ struct CompareOutcome {
 /// registered, or when BEFORE's grid does not fit into the memory allowed.
 CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOptions& options,
                             Progress& progress);
-
-/// The pixel lattice of a grid in metres about its centre, without a CRS: what stages that only ask
-/// for gsd() get, whatever the unit and distortion of the grid's own CRS.
-Grid metric_twin(const Grid& grid);
 
 }  // namespace fenceline

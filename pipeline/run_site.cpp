@@ -108,11 +108,8 @@ void read_series(Series& series, SceneStore& store, const RunOptions& options, P
             member.info = scene.info;
             member.usable_fraction = scene.usable_fraction;
             member.may_start_change = scene.may_start_change;
-            if (scene.usable_fraction < options.observe.usable_to_support)
-                leave_out(series, i,
-                          fmt::format("only {:.0f} % of the area can be seen (cloud, shadow or no data); {:.0f} % are needed",
-                                      100 * scene.usable_fraction, 100 * options.observe.usable_to_support),
-                          progress);
+            if (!scene.info.left_out.empty())
+                leave_out(series, i, scene.info.left_out, progress);
             else
                 store.put(i, std::move(scene));
         } catch (const DataError& error) {
@@ -311,7 +308,7 @@ SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptio
     report.structures = std::move(tracks.structures);
     report.changes = std::move(tracks.changes);
     report.not_observable = std::move(tracks.not_observable);
-    report.findings = write_findings(report, evidence.perimeter);
+    report.findings = write_findings(report, evidence.perimeter, options.perimeter.min_change_share);
 
     run.grid = series.grid;
     run.reference = series.reference;

@@ -7,6 +7,7 @@
 
 #include "commands/command.h"
 #include "core/error.h"
+#include "input/truth.h"
 #include "output/report_json.h"
 
 namespace fenceline {
@@ -14,7 +15,7 @@ namespace {
 
 struct EvaluateArguments {
     std::vector<std::string> reports, truths;
-    std::string family = "series";
+    std::string family;
     EvaluateOptions options;
 };
 
@@ -34,7 +35,9 @@ CommandOutput score(const EvaluateArguments& arguments, const Common& common, Pr
     for (std::size_t i = 0; i < arguments.reports.size(); ++i) {
         const Report report = read_report(arguments.reports[i]);
         const Report truth = read_report(arguments.truths[i]);
-        scores.push_back(evaluate(report, truth, arguments.options, arguments.family));
+        const TruthFrames frames = read_truth_frames(arguments.truths[i]);
+        scores.push_back(evaluate(report, truth, arguments.options,
+                                  arguments.family.empty() ? frames.family : arguments.family, frames.displacements));
         progress.step(arguments.reports[i]);
     }
     const auto families = aggregate(scores, arguments.options);
@@ -56,7 +59,7 @@ Command evaluate_command() {
         EvaluateArguments& a = *arguments;
         table.list("report", a.reports, "FILE", "report.json of a run; may be given several times").required = true;
         table.list("truth", a.truths, "FILE", "truth.json of the simulated series; one per report").required = true;
-        table.text("family", a.family, "NAME", "what the series are called in the table");
+        table.text("family", a.family, "NAME", "pool the series under this name; the truth's own family when not given");
         describe(a.options, table);
     };
     command.run = [arguments](const Common& common, Progress& progress) { return score(*arguments, common, progress); };

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -11,8 +10,6 @@
 #include "core/geodesic.h"
 #include "input/sites.h"
 #include "output/sites_writer.h"
-#include "output/single_file.h"
-#include "output/staged_output.h"
 
 namespace fenceline {
 namespace {
@@ -33,19 +30,11 @@ std::vector<Site> sites_of(const SitesArguments& arguments) {
 }
 
 CommandOutput count(const std::vector<Site>& sites, const std::string& key) {
-    std::map<std::string, int> counts;
-    for (const Site& site : sites) ++counts[key == "type" ? site.type : site.province.empty() ? "(not known)" : site.province];
     CommandOutput output;
     nlohmann::ordered_json json;
-    const auto line = [&](const std::string& name, int number) {
+    for (const auto& [name, number] : count_by(sites, key)) {
         output.text += fmt::format("{:<28} {:>5}\n", name, number);
         json[name] = number;
-    };
-    if (key == "type") {
-        for (const std::string& type : site_types())
-            if (counts.count(type) != 0) line(type, counts[type]);
-    } else {
-        for (const auto& [name, number] : counts) line(name, number);
     }
     output.text += fmt::format("{:<28} {:>5}\n", "all", sites.size());
     output.json = nlohmann::ordered_json{{"by", key}, {"counts", json}, {"all", sites.size()}}.dump();
@@ -106,7 +95,7 @@ CommandOutput sites(const SitesArguments& arguments, const Common& common) {
     if (!arguments.type.empty()) std::erase_if(all, [&](const Site& site) { return site.type != arguments.type; });
     if (arguments.action == "import" && !arguments.out.empty() && !common.dry_run) {
         if (arguments.out == arguments.what) throw UsageError("--out is the file that is imported: name another");
-        write_file_whole(arguments.out, [&](const std::string& path) { write_file(path, sites_geojson(all)); });
+        write_sites(arguments.out, all);
     }
     return arguments.count_by.empty() ? list(all) : count(all, arguments.count_by);
 }
