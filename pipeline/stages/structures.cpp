@@ -228,7 +228,7 @@ std::vector<Detection> merge_kind(std::span<const std::vector<Detection>> per_sc
 /// ratio of 154 forced looks at posts against 676 at bare places of the line (simulated tune
 /// series, seed 7001). Buildings: set by hand so far.
 double post_llr(double score) { return std::clamp(0.85 * (score + 5.9), -2.5, 4.5); }
-double building_llr(double score) { return std::clamp(0.8 * (score + 0.5), -2.5, 4.0); }
+double building_llr(double score) { return std::clamp(0.36 * (score + 4.7), -2.5, 4.0); }
 
 }  // namespace
 

@@ -374,7 +374,10 @@ double building_log_odds(const BuildingMeasure& m, const OrientedRectangle& r, d
                    0.25 * cap(std::log(area / 40), 1.5);
     if (m.shadow_depth > 0.1) value += 1.2 * cap(m.shadow_depth, 1.5) * m.shadow_cover;
     if (m.contrast < 0) value -= 0.8;
-    return clip_log_odds(value);
+    // The sum above was weighed by hand; this line makes log-odds of it: the share of detections
+    // that lie on a building (IoU >= 0.2) on a simulated tune series (family camp25, seed 7001) is
+    // 0.23, 0.40, 0.68, 0.93 at 1.75, 2.25, 2.75, 3.5.
+    return clip_log_odds(2.2 * (value - 2.35));
 }
 
 std::vector<Detection> detect_buildings(const Scene& scene, const Ring& area_px,
