@@ -508,6 +508,10 @@ double mean_share(const Series& series, const Candidate& c, int from, int to) {
     return count > 0 ? sum / count : 0.0;
 }
 
+/// Share of pieces, after less before, that a path which was searched for in those looks wins where
+/// nothing has changed.
+constexpr double kShareByChance = 0.4;
+
 /// Expansions and contractions of the line that is first seen in scene first_seen. METHODS.md 5,
 /// "Growth".
 std::vector<Candidate> find_changes(const Series& series, const Centreline& ring, int first_seen,
@@ -523,8 +527,9 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
     const auto search = [&](std::span<const int> before, std::span<const int> after) {
         const GainField field =
             gain_between(series, before, after, ring.points_px, series.options.max_detour_m);
-        return find_detours(field, ring, series.gsd_m, series.options.min_change_share * area_m2,
-                            5 * area_m2, series.options.max_detour_m, 3);
+        return find_detours(field, ring, series.gsd_m, series.unit_m,
+                            series.options.min_change_share * area_m2, 5 * area_m2,
+                            series.options.max_detour_m, 3);
     };
     std::vector<std::vector<Detour>> per_split(static_cast<std::size_t>(count));
     parallel_items(count, [&](int split) {
@@ -545,7 +550,7 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
     std::vector<Ring> regions;
     const double step = 8 * series.unit_m / series.gsd_m;
     for (const Found& f : found) {
-        if (candidates.size() >= 8) break;
+        if (candidates.size() >= 12) break;
         const Ring region = region_between(ring, f.detour, f.detour.path_px);
         bool known = false;
         for (const Ring& other : regions) known = known || polygon_iou(region, other, step) > 0.8;
@@ -554,8 +559,16 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
         candidates.push_back(
             look_at_detour(series, ring, f.detour, all.subspan(static_cast<std::size_t>(f.split))));
     }
+    // Of several ways, the one with the most metres that are there after and not before, beyond
+    // what any path that was searched for has by chance: an outer line that is seen beats an inner
+    // one, and one that is padded with unseen stretches loses.
+    const auto worth = [&](const Candidate& c) {
+        const double before = mean_share(series, c, first, c.change),
+                     after = mean_share(series, c, c.change, count);
+        return line_length(c.path_px) * (std::min(after, c.supported) - before - kShareByChance);
+    };
     std::stable_sort(candidates.begin(), candidates.end(),
-                     [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
+                     [&](const Candidate& a, const Candidate& b) { return worth(a) > worth(b); });
 
     std::vector<Candidate> accepted;
     for (Candidate& c : candidates) {

@@ -5,6 +5,9 @@
 #include <cmath>
 #include <limits>
 #include <queue>
+#include <span>
+
+#include "core/parallel.h"
 
 namespace fenceline {
 namespace {
@@ -28,16 +31,19 @@ std::array<Move, 16> all_moves() {
     return moves;
 }
 
+/// Keeps the cost of a metre without any evidence finite.
 constexpr double kFloor = 0.08;
+/// Places where detours may begin, per side of the ring.
+constexpr int kMostExits = 10;
 
-/// What the fronts know of each pixel.
-struct Fronts {
+/// What a front knows of each pixel that it reached.
+struct Front {
     int width = 0, height = 0;
-    std::vector<float> cost, length;  ///< from the ring; length in pixels
+    std::vector<float> cost, length;  ///< from the seeds; length in pixels
+    std::vector<float> gained;        ///< sum of gain times length
     std::vector<float> area;          ///< half the sum of cross products along the way, pixels²
     std::vector<int> source;          ///< ring point where the front came from; -1: not reached
     std::vector<int> from;            ///< pixel before; -1 at the ring
-    std::vector<std::uint8_t> inside;
     std::size_t at(int x, int y) const {
         return static_cast<std::size_t>(y) * static_cast<std::size_t>(width) +
                static_cast<std::size_t>(x);
@@ -69,17 +75,60 @@ std::vector<std::uint8_t> inside_ring(const std::vector<Point>& ring, int width,
     return inside;
 }
 
-Fronts run_fronts(const GainField& field, const std::vector<Point>& ring, double max_distance) {
-    Fronts f;
-    f.width = field.gain.front().width();
-    f.height = field.gain.front().height();
+/// The field made ready for paths: what any place shows is taken off, and what lies on the ring
+/// itself is no news.
+struct Ground {
+    int width = 0, height = 0;
+    std::vector<Plane> gain;
+    std::vector<std::uint8_t> inside;  ///< of the ring
+};
+
+Ground prepare_ground(const GainField& field, const std::vector<Point>& ring, double ring_px) {
+    Ground ground;
+    ground.width = field.gain.front().width();
+    ground.height = field.gain.front().height();
+    ground.inside = inside_ring(ring, ground.width, ground.height);
+    std::vector<float> strongest;
+    for (int y = 0; y < ground.height; y += 2)
+        for (int x = 0; x < ground.width; x += 2) {
+            float most = 0;
+            for (const Plane& gain : field.gain) most = std::max(most, gain.at(x, y));
+            strongest.push_back(most);
+        }
+    const float usual = std::min(0.5F, median_of(strongest)), scale = 1 / (1 - usual);
+    Mask near_ring(ground.width, ground.height);
+    const int reach = static_cast<int>(std::ceil(ring_px));
+    for (const Point p : ring)
+        for (int y = static_cast<int>(std::floor(p.y)) - reach;
+             y <= static_cast<int>(std::floor(p.y)) + reach; ++y)
+            for (int x = static_cast<int>(std::floor(p.x)) - reach;
+                 x <= static_cast<int>(std::floor(p.x)) + reach; ++x)
+                if (near_ring.contains(x, y) && distance(p, Point{x + 0.5, y + 0.5}) <= ring_px)
+                    near_ring.at(x, y) = 1;
+    for (const Plane& gain : field.gain) {
+        Plane& out = ground.gain.emplace_back(ground.width, ground.height);
+        for (int y = 0; y < ground.height; ++y)
+            for (int x = 0; x < ground.width; ++x)
+                out.at(x, y) =
+                    near_ring.at(x, y) != 0 ? 0.0F : std::max(0.0F, gain.at(x, y) - usual) * scale;
+    }
+    return ground;
+}
+
+/// Cheapest paths (cost 1/(kFloor + gain) per pixel) from some of the ring's points to everywhere
+/// within reach. side: 0 outside the ring, 1 inside, -1 both; paths never cross the ring.
+Front run_front(const Ground& ground, const std::vector<Point>& ring, std::span<const int> seeds,
+                int side, double max_distance) {
+    Front f;
+    f.width = ground.width;
+    f.height = ground.height;
     const auto count = static_cast<std::size_t>(f.width) * static_cast<std::size_t>(f.height);
     f.cost.assign(count, std::numeric_limits<float>::infinity());
     f.length.assign(count, 0);
+    f.gained.assign(count, 0);
     f.area.assign(count, 0);
     f.source.assign(count, -1);
     f.from.assign(count, -1);
-    f.inside = inside_ring(ring, f.width, f.height);
 
     struct Entry {
         float cost;
@@ -89,24 +138,26 @@ Fronts run_fronts(const GainField& field, const std::vector<Point>& ring, double
         }
     };
     std::priority_queue<Entry, std::vector<Entry>, std::greater<>> open;
-    for (int i = 0; i < static_cast<int>(ring.size()); ++i) {
+    std::vector<std::size_t> begun;
+    for (const int i : seeds) {
         const Point p = ring[static_cast<std::size_t>(i)];
         const int x = static_cast<int>(std::floor(p.x)), y = static_cast<int>(std::floor(p.y));
         for (int v = y - 1; v <= y + 1; ++v)
             for (int u = x - 1; u <= x + 1; ++u) {
                 if (u < 0 || v < 0 || u >= f.width || v >= f.height) continue;
                 const std::size_t k = f.at(u, v);
+                if (side >= 0 && ground.inside[k] != side) continue;
                 const Point q{u + 0.5, v + 0.5};
                 const auto gap = static_cast<float>(distance(p, q));
                 if (f.source[k] >= 0 && f.length[k] <= gap) continue;
+                if (f.source[k] < 0) begun.push_back(k);
                 f.source[k] = i;
                 f.length[k] = gap;
                 f.cost[k] = 0;
                 f.area[k] = static_cast<float>(cross(p, q) / 2);
             }
     }
-    for (std::size_t k = 0; k < count; ++k)
-        if (f.source[k] >= 0) open.push({0, static_cast<int>(k)});
+    for (const std::size_t k : begun) open.push({0, static_cast<int>(k)});
     static const std::array<Move, 16> moves = all_moves();
     std::vector<std::uint8_t> done(count, 0);
     while (!open.empty()) {
@@ -116,16 +167,16 @@ Fronts run_fronts(const GainField& field, const std::vector<Point>& ring, double
         if (done[k] != 0 || entry.cost > f.cost[k]) continue;
         done[k] = 1;
         const int x = entry.pixel % f.width, y = entry.pixel / f.width;
-        // The way out may wind, but the place stays within reach of the ring.
+        // The way out may wind, but the place stays within reach of where it left.
         if (distance(Point{x + 0.5, y + 0.5}, ring[static_cast<std::size_t>(f.source[k])]) >
-            2 * max_distance)
+            max_distance)
             continue;
         for (const Move& move : moves) {
             const int u = x + move.dx, v = y + move.dy;
             if (u < 0 || v < 0 || u >= f.width || v >= f.height) continue;
             const std::size_t q = f.at(u, v);
-            if (done[q] != 0 || f.inside[q] != f.inside[k]) continue;
-            const Plane& gain = field.gain[static_cast<std::size_t>(move.direction)];
+            if (done[q] != 0 || ground.inside[q] != ground.inside[k]) continue;
+            const Plane& gain = ground.gain[static_cast<std::size_t>(move.direction)];
             const double mean =
                 0.5 * (static_cast<double>(gain.at(x, y)) + static_cast<double>(gain.at(u, v)));
             const auto cost =
@@ -133,6 +184,7 @@ Fronts run_fronts(const GainField& field, const std::vector<Point>& ring, double
             if (cost >= f.cost[q]) continue;
             f.cost[q] = cost;
             f.length[q] = f.length[k] + static_cast<float>(move.length);
+            f.gained[q] = f.gained[k] + static_cast<float>(move.length * mean);
             f.area[q] =
                 f.area[k] +
                 static_cast<float>(cross(Point{x + 0.5, y + 0.5}, Point{u + 0.5, v + 0.5}) / 2);
@@ -144,11 +196,49 @@ Fronts run_fronts(const GainField& field, const std::vector<Point>& ring, double
     return f;
 }
 
+/// Places where lines leave the ring: ring points whose front leads to most of what is new. Those
+/// of the greatest mass, at least `apart` points from each other.
+std::vector<int> find_exits(const Ground& ground, const Front& front, int points, int side,
+                            int apart, int most) {
+    std::vector<double> mass(static_cast<std::size_t>(points), 0.0), smooth(mass.size(), 0.0);
+    for (std::size_t k = 0; k < front.cost.size(); ++k) {
+        if (front.source[k] < 0 || ground.inside[k] != side) continue;
+        const int x = static_cast<int>(k) % ground.width, y = static_cast<int>(k) / ground.width;
+        float strongest = 0;
+        for (const Plane& gain : ground.gain) strongest = std::max(strongest, gain.at(x, y));
+        if (strongest > 0.3F)
+            mass[static_cast<std::size_t>(front.source[k])] += static_cast<double>(strongest);
+    }
+    const int half = std::max(1, apart / 2);
+    for (int i = 0; i < points; ++i)
+        for (int d = -half; d <= half; ++d)
+            smooth[static_cast<std::size_t>(i)] +=
+                mass[static_cast<std::size_t>(((i + d) % points + points) % points)] *
+                (1.0 - std::abs(d) / (half + 1.0));
+    std::vector<int> order(smooth.size());
+    for (int i = 0; i < points; ++i) order[static_cast<std::size_t>(i)] = i;
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+        return smooth[static_cast<std::size_t>(a)] > smooth[static_cast<std::size_t>(b)];
+    });
+    std::vector<int> exits;
+    for (const int i : order) {
+        if (static_cast<int>(exits.size()) >= most || smooth[static_cast<std::size_t>(i)] <= 0)
+            break;
+        bool free = true;
+        for (const int other : exits) {
+            const int gap = std::abs(i - other);
+            free = free && std::min(gap, points - gap) >= apart;
+        }
+        if (free) exits.push_back(i);
+    }
+    return exits;
+}
+
 }  // namespace
 
 std::vector<Detour> find_detours(const GainField& field, const Centreline& ring, double gsd_m,
-                                 double min_area_m2, double max_area_m2, double max_distance_m,
-                                 int most) {
+                                 double unit_m, double min_area_m2, double max_area_m2,
+                                 double max_distance_m, int most) {
     std::vector<Detour> out;
     if (field.gain.size() != kLineDirections || ring.points_px.size() < 3) return out;
     const double pixel_m = field.step * gsd_m;
@@ -157,77 +247,114 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
     std::vector<Point> points;
     for (const Point p : ring.points_px)
         points.push_back((1.0 / field.step) * (p - field.origin_px));
-    const Fronts f = run_fronts(field, points, max_distance_m / pixel_m);
     const int count = static_cast<int>(points.size());
+    const double ring_px = std::max(2.0, 2.5 * unit_m / pixel_m),
+                 reach_px = 2 * max_distance_m / pixel_m;
+    const Ground ground = prepare_ground(field, points, ring_px);
     std::vector<double> swept(points.size() + 1, 0.0);
     for (std::size_t i = 0; i < points.size(); ++i)
         swept[i + 1] = swept[i] + cross(points[i], points[(i + 1) % points.size()]) / 2;
 
+    std::vector<int> everywhere(points.size());
+    for (int i = 0; i < count; ++i) everywhere[static_cast<std::size_t>(i)] = i;
+    const Front all = run_front(ground, points, everywhere, -1, reach_px);
     std::vector<float> typical;
-    for (std::size_t k = 0; k < f.cost.size(); k += 7)
-        if (f.source[k] >= 0 && f.length[k] * pixel_m > 100)
-            typical.push_back(f.length[k] / f.cost[k]);
-    const double background = static_cast<double>(median_of(typical)) - kFloor;
+    for (std::size_t k = 0; k < all.cost.size(); k += 7)
+        if (all.source[k] >= 0 && all.length[k] * pixel_m > 100)
+            typical.push_back(all.gained[k] / all.length[k]);
+    const double background = static_cast<double>(median_of(typical));
 
-    const auto point_of = [&](std::size_t k) {
-        return Point{static_cast<double>(k % static_cast<std::size_t>(f.width)) + 0.5,
-                     static_cast<double>(k / static_cast<std::size_t>(f.width)) + 0.5};
-    };
     struct Meeting {
-        double score;
-        std::size_t a, b;
+        double score = 0, mean_gain = 0;
+        int side = 0, from = 0, to = 0;
+        std::size_t a = 0, b = 0;  ///< the last pixels of the two ways
+        bool forwards = true;
+        std::vector<Point> path;
+    };
+    const auto point_of = [&](std::size_t k) {
+        return Point{static_cast<double>(k % static_cast<std::size_t>(ground.width)) + 0.5,
+                     static_cast<double>(k / static_cast<std::size_t>(ground.width)) + 0.5};
     };
     std::vector<Meeting> meetings;
-    for (int y = 0; y < f.height; ++y)
-        for (int x = 0; x < f.width; ++x)
-            for (const auto& [dx, dy] : {std::pair{1, 0}, std::pair{0, 1}}) {
-                if (x + dx >= f.width || y + dy >= f.height) continue;
-                std::size_t a = f.at(x, y), b = f.at(x + dx, y + dy);
-                if (f.source[a] > f.source[b])
-                    std::swap(a, b);  // the arithmetic below walks from a to b
-                if (f.source[a] < 0 || f.source[b] < 0 || f.source[a] == f.source[b] ||
-                    f.inside[a] != f.inside[b])
-                    continue;
-                if (!std::isfinite(f.cost[a]) || !std::isfinite(f.cost[b])) continue;
-                const double path = static_cast<double>(f.area[a]) +
-                                    cross(point_of(a), point_of(b)) / 2 -
-                                    static_cast<double>(f.area[b]);
-                const double arc = swept[static_cast<std::size_t>(f.source[b])] -
-                                   swept[static_cast<std::size_t>(f.source[a])];
-                const double closed = path - arc;
-                const double area =
-                    std::min(std::abs(closed), std::abs(closed + swept.back())) * pixel_m * pixel_m;
-                if (area < min_area_m2 || area > max_area_m2) continue;
-                const double length = static_cast<double>(f.length[a] + f.length[b]) + 1,
-                             cost = static_cast<double>(f.cost[a] + f.cost[b]) + 1 / (kFloor + 0.5);
-                const double score = length * pixel_m * (length / cost - kFloor - background);
-                if (score > 0) meetings.push_back({score, a, b});
+    const int apart = std::max(1, static_cast<int>(std::lround(40 * unit_m / ring.step_m)));
+    for (const int side : {0, 1}) {
+        const std::vector<int> exits = find_exits(ground, all, count, side, apart, kMostExits);
+        const int number = static_cast<int>(exits.size());
+        std::vector<Front> fronts(exits.size());
+        parallel_items(number, [&](int e) {
+            fronts[static_cast<std::size_t>(e)] =
+                run_front(ground, points, {&exits[static_cast<std::size_t>(e)], 1}, side, reach_px);
+        });
+        std::vector<std::vector<Meeting>> per_exit(exits.size());
+        parallel_items(number, [&](int e) {
+            for (int o = 0; o < e; ++o) {
+                const Front &p = fronts[static_cast<std::size_t>(e)],
+                            &q = fronts[static_cast<std::size_t>(o)];
+                const int from = exits[static_cast<std::size_t>(e)],
+                          to = exits[static_cast<std::size_t>(o)];
+                double arc =
+                    swept[static_cast<std::size_t>(to)] - swept[static_cast<std::size_t>(from)];
+                if (to < from) arc += swept.back();
+                Meeting best;
+                for (int y = 0; y < ground.height; ++y)
+                    for (int x = 0; x < ground.width; ++x) {
+                        const std::size_t k = p.at(x, y);
+                        if (p.source[k] < 0 || q.source[k] < 0) continue;
+                        const bool mine = p.cost[k] <= q.cost[k];
+                        for (const auto& [dx, dy] : {std::pair{1, 0}, std::pair{0, 1}}) {
+                            if (x + dx >= ground.width || y + dy >= ground.height) continue;
+                            const std::size_t next = p.at(x + dx, y + dy);
+                            if (p.source[next] < 0 || q.source[next] < 0) continue;
+                            if (mine == (p.cost[next] <= q.cost[next])) continue;
+                            // Each way stays where it is the cheaper one: they do not touch.
+                            const std::size_t a = mine ? k : next, b = mine ? next : k;
+                            const double length =
+                                static_cast<double>(p.length[a] + q.length[b]) + 1;
+                            const double mean =
+                                static_cast<double>(p.gained[a] + q.gained[b]) / length;
+                            const double score = length * pixel_m * (mean - background);
+                            if (score <= best.score) continue;
+                            // Closed by the ring from `to` back to `from`, or on through the wrap.
+                            const double back = static_cast<double>(p.area[a]) +
+                                                cross(point_of(a), point_of(b)) / 2 -
+                                                static_cast<double>(q.area[b]) - arc;
+                            const double on = back + swept.back();
+                            const double area =
+                                std::min(std::abs(back), std::abs(on)) * pixel_m * pixel_m;
+                            if (area < min_area_m2 || area > max_area_m2) continue;
+                            best = {score, mean, side, from,
+                                    to,    a,    b,    std::abs(back) <= std::abs(on),
+                                    {}};
+                        }
+                    }
+                if (best.score <= 0) continue;
+                for (int k = static_cast<int>(best.a); k >= 0;
+                     k = p.from[static_cast<std::size_t>(k)])
+                    best.path.push_back(point_of(static_cast<std::size_t>(k)));
+                std::reverse(best.path.begin(), best.path.end());
+                for (int k = static_cast<int>(best.b); k >= 0;
+                     k = q.from[static_cast<std::size_t>(k)])
+                    best.path.push_back(point_of(static_cast<std::size_t>(k)));
+                per_exit[static_cast<std::size_t>(e)].push_back(std::move(best));
             }
-    std::sort(meetings.begin(), meetings.end(), [](const Meeting& p, const Meeting& q) {
-        return p.score != q.score ? p.score > q.score : p.a != q.a ? p.a < q.a : p.b < q.b;
-    });
+        });
+        for (auto& found : per_exit)
+            for (Meeting& m : found) meetings.push_back(std::move(m));
+    }
+    std::stable_sort(meetings.begin(), meetings.end(),
+                     [](const Meeting& p, const Meeting& q) { return p.score > q.score; });
 
     // Which stretch of the ring a detour replaces: the one with which it encloses the smaller area.
     std::array<std::vector<std::uint8_t>, 2> used{std::vector<std::uint8_t>(points.size(), 0),
                                                   std::vector<std::uint8_t>(points.size(), 0)};
-    for (const Meeting& m : meetings) {
+    for (Meeting& pair : meetings) {
         if (static_cast<int>(out.size()) >= most) break;
-        const double path = static_cast<double>(f.area[m.a]) +
-                            cross(point_of(m.a), point_of(m.b)) / 2 -
-                            static_cast<double>(f.area[m.b]);
-        const double closed = path - (swept[static_cast<std::size_t>(f.source[m.b])] -
-                                      swept[static_cast<std::size_t>(f.source[m.a])]);
-        // closed: back along the ring from b's source to a's; otherwise on through the wrap. Source
-        // a comes before b.
-        const bool backwards = std::abs(closed) <= std::abs(closed + swept.back());
-        std::size_t first = m.a, last = m.b;
-        if (!backwards) std::swap(first, last);
-        // Now the replaced stretch runs from first's source forwards to last's.
         Detour detour;
-        detour.leaves = f.source[first];
-        detour.returns = f.source[last];
-        detour.outside = f.inside[m.a] == 0;
-        auto& side = used[detour.outside ? 0 : 1];
+        detour.leaves = pair.forwards ? pair.from : pair.to;
+        detour.returns = pair.forwards ? pair.to : pair.from;
+        if (!pair.forwards) std::reverse(pair.path.begin(), pair.path.end());
+        detour.outside = pair.side == 0;
+        auto& side = used[static_cast<std::size_t>(pair.side)];
         const int stretch = ((detour.returns - detour.leaves) % count + count) % count;
         int overlap = 0;
         for (int i = 0; i <= stretch; ++i)
@@ -235,20 +362,11 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
         if (overlap * 5 > stretch + 1) continue;
         for (int i = 0; i <= stretch; ++i)
             side[static_cast<std::size_t>((detour.leaves + i) % count)] = 1;
-        Polyline head, tail;
-        for (int k = static_cast<int>(first); k >= 0; k = f.from[static_cast<std::size_t>(k)])
-            head.push_back(point_of(static_cast<std::size_t>(k)));
-        for (int k = static_cast<int>(last); k >= 0; k = f.from[static_cast<std::size_t>(k)])
-            tail.push_back(point_of(static_cast<std::size_t>(k)));
-        std::reverse(head.begin(), head.end());
-        head.insert(head.end(), tail.begin(), tail.end());
         detour.path_px.push_back(ring.points_px[static_cast<std::size_t>(detour.leaves)]);
-        for (const Point p : head) detour.path_px.push_back(field.origin_px + field.step * p);
+        for (const Point p : pair.path) detour.path_px.push_back(field.origin_px + field.step * p);
         detour.path_px.push_back(ring.points_px[static_cast<std::size_t>(detour.returns)]);
-        detour.score = m.score;
-        const double length = static_cast<double>(f.length[m.a] + f.length[m.b]) + 1,
-                     cost = static_cast<double>(f.cost[m.a] + f.cost[m.b]) + 1 / (kFloor + 0.5);
-        detour.mean_gain = length / cost - kFloor;
+        detour.score = pair.score;
+        detour.mean_gain = pair.mean_gain;
         detour.background_gain = background;
         out.push_back(std::move(detour));
     }
