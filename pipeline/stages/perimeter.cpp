@@ -550,7 +550,7 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
     std::vector<Ring> regions;
     const double step = 8 * series.unit_m / series.gsd_m;
     for (const Found& f : found) {
-        if (candidates.size() >= 12) break;
+        if (candidates.size() >= (shows_walls(series.unit_m) ? 12U : 8U)) break;
         const Ring region = region_between(ring, f.detour, f.detour.path_px);
         bool known = false;
         for (const Ring& other : regions) known = known || polygon_iou(region, other, step) > 0.8;
@@ -563,6 +563,7 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
     // what any path that was searched for has by chance: an outer line that is seen beats an inner
     // one, and one that is padded with unseen stretches loses.
     const auto worth = [&](const Candidate& c) {
+        if (!shows_walls(series.unit_m)) return c.score;
         const double before = mean_share(series, c, first, c.change),
                      after = mean_share(series, c, c.change, count);
         return line_length(c.path_px) * (std::min(after, c.supported) - before - kShareByChance);

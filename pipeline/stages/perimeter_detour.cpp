@@ -83,11 +83,16 @@ struct Ground {
     std::vector<std::uint8_t> inside;  ///< of the ring
 };
 
-Ground prepare_ground(const GainField& field, const std::vector<Point>& ring, double ring_px) {
+Ground prepare_ground(const GainField& field, const std::vector<Point>& ring, double ring_px,
+                      bool fine) {
     Ground ground;
     ground.width = field.gain.front().width();
     ground.height = field.gain.front().height();
     ground.inside = inside_ring(ring, ground.width, ground.height);
+    if (!fine) {
+        ground.gain = field.gain;
+        return ground;
+    }
     std::vector<float> strongest;
     for (int y = 0; y < ground.height; y += 2)
         for (int x = 0; x < ground.width; x += 2) {
@@ -241,6 +246,7 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
                                  double max_distance_m, int most) {
     std::vector<Detour> out;
     if (field.gain.size() != kLineDirections || ring.points_px.size() < 3) return out;
+    const bool fine = shows_walls(unit_m);
     const double pixel_m = field.step * gsd_m;
     // Everything in the field's own pixels about its middle (small numbers: areas are sums of float
     // products).
@@ -250,7 +256,7 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
     const int count = static_cast<int>(points.size());
     const double ring_px = std::max(2.0, 2.5 * unit_m / pixel_m),
                  reach_px = 2 * max_distance_m / pixel_m;
-    const Ground ground = prepare_ground(field, points, ring_px);
+    const Ground ground = prepare_ground(field, points, ring_px, fine);
     std::vector<double> swept(points.size() + 1, 0.0);
     for (std::size_t i = 0; i < points.size(); ++i)
         swept[i + 1] = swept[i] + cross(points[i], points[(i + 1) % points.size()]) / 2;
@@ -261,7 +267,8 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
     std::vector<float> typical;
     for (std::size_t k = 0; k < all.cost.size(); k += 7)
         if (all.source[k] >= 0 && all.length[k] * pixel_m > 100)
-            typical.push_back(all.gained[k] / all.length[k]);
+            typical.push_back(fine ? all.gained[k] / all.length[k]
+                                   : all.length[k] / all.cost[k] - static_cast<float>(kFloor));
     const double background = static_cast<double>(median_of(typical));
 
     struct Meeting {
@@ -275,9 +282,54 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
         return Point{static_cast<double>(k % static_cast<std::size_t>(ground.width)) + 0.5,
                      static_cast<double>(k / static_cast<std::size_t>(ground.width)) + 0.5};
     };
+    const auto way_between = [&](const Front& there, const Front& back, std::size_t a,
+                                 std::size_t b) {
+        std::vector<Point> way;
+        for (int k = static_cast<int>(a); k >= 0; k = there.from[static_cast<std::size_t>(k)])
+            way.push_back(point_of(static_cast<std::size_t>(k)));
+        std::reverse(way.begin(), way.end());
+        for (int k = static_cast<int>(b); k >= 0; k = back.from[static_cast<std::size_t>(k)])
+            way.push_back(point_of(static_cast<std::size_t>(k)));
+        return way;
+    };
     std::vector<Meeting> meetings;
+    // Where fronts that left the whole ring at different places meet.
+    if (!fine)
+        for (int y = 0; y < all.height; ++y)
+            for (int x = 0; x < all.width; ++x)
+                for (const auto& [dx, dy] : {std::pair{1, 0}, std::pair{0, 1}}) {
+                    if (x + dx >= all.width || y + dy >= all.height) continue;
+                    std::size_t a = all.at(x, y), b = all.at(x + dx, y + dy);
+                    if (all.source[a] > all.source[b]) std::swap(a, b);
+                    if (all.source[a] < 0 || all.source[b] < 0 || all.source[a] == all.source[b] ||
+                        ground.inside[a] != ground.inside[b])
+                        continue;
+                    const double back = static_cast<double>(all.area[a]) +
+                                        cross(point_of(a), point_of(b)) / 2 -
+                                        static_cast<double>(all.area[b]) -
+                                        (swept[static_cast<std::size_t>(all.source[b])] -
+                                         swept[static_cast<std::size_t>(all.source[a])]);
+                    const double on = back + swept.back();
+                    const double area = std::min(std::abs(back), std::abs(on)) * pixel_m * pixel_m;
+                    if (area < min_area_m2 || area > max_area_m2) continue;
+                    const double length = static_cast<double>(all.length[a] + all.length[b]) + 1,
+                                 cost = static_cast<double>(all.cost[a] + all.cost[b]) +
+                                        1 / (kFloor + 0.5);
+                    const double mean = length / cost - kFloor;
+                    const double score = length * pixel_m * (mean - background);
+                    if (score > 0)
+                        meetings.push_back({score,
+                                            mean,
+                                            ground.inside[a] != 0 ? 1 : 0,
+                                            all.source[a],
+                                            all.source[b],
+                                            a,
+                                            b,
+                                            std::abs(back) <= std::abs(on),
+                                            {}});
+                }
     const int apart = std::max(1, static_cast<int>(std::lround(40 * unit_m / ring.step_m)));
-    for (const int side : {0, 1}) {
+    for (int side = 0; fine && side < 2; ++side) {
         const std::vector<int> exits = find_exits(ground, all, count, side, apart, kMostExits);
         const int number = static_cast<int>(exits.size());
         std::vector<Front> fronts(exits.size());
@@ -328,21 +380,16 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
                         }
                     }
                 if (best.score <= 0) continue;
-                for (int k = static_cast<int>(best.a); k >= 0;
-                     k = p.from[static_cast<std::size_t>(k)])
-                    best.path.push_back(point_of(static_cast<std::size_t>(k)));
-                std::reverse(best.path.begin(), best.path.end());
-                for (int k = static_cast<int>(best.b); k >= 0;
-                     k = q.from[static_cast<std::size_t>(k)])
-                    best.path.push_back(point_of(static_cast<std::size_t>(k)));
+                best.path = way_between(p, q, best.a, best.b);
                 per_exit[static_cast<std::size_t>(e)].push_back(std::move(best));
             }
         });
         for (auto& found : per_exit)
             for (Meeting& m : found) meetings.push_back(std::move(m));
     }
-    std::stable_sort(meetings.begin(), meetings.end(),
-                     [](const Meeting& p, const Meeting& q) { return p.score > q.score; });
+    std::stable_sort(meetings.begin(), meetings.end(), [](const Meeting& p, const Meeting& q) {
+        return p.score != q.score ? p.score > q.score : p.a != q.a ? p.a < q.a : p.b < q.b;
+    });
 
     // Which stretch of the ring a detour replaces: the one with which it encloses the smaller area.
     std::array<std::vector<std::uint8_t>, 2> used{std::vector<std::uint8_t>(points.size(), 0),
@@ -352,7 +399,6 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
         Detour detour;
         detour.leaves = pair.forwards ? pair.from : pair.to;
         detour.returns = pair.forwards ? pair.to : pair.from;
-        if (!pair.forwards) std::reverse(pair.path.begin(), pair.path.end());
         detour.outside = pair.side == 0;
         auto& side = used[static_cast<std::size_t>(pair.side)];
         const int stretch = ((detour.returns - detour.leaves) % count + count) % count;
@@ -362,6 +408,8 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
         if (overlap * 5 > stretch + 1) continue;
         for (int i = 0; i <= stretch; ++i)
             side[static_cast<std::size_t>((detour.leaves + i) % count)] = 1;
+        if (pair.path.empty()) pair.path = way_between(all, all, pair.a, pair.b);
+        if (!pair.forwards) std::reverse(pair.path.begin(), pair.path.end());
         detour.path_px.push_back(ring.points_px[static_cast<std::size_t>(detour.leaves)]);
         for (const Point p : pair.path) detour.path_px.push_back(field.origin_px + field.step * p);
         detour.path_px.push_back(ring.points_px[static_cast<std::size_t>(detour.returns)]);

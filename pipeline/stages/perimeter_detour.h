@@ -28,12 +28,19 @@ struct Detour {
     double mean_gain = 0, background_gain = 0;
 };
 
+/// A wall or a fence is seen as such (resolution of 5 m or finer), not only as the border of a
+/// compound. There a new line stands out from everything, and the search may trust it over long
+/// ways; where the sensor is coarser, every road and row of roofs is a line as strong, and long
+/// detours through them would win.
+constexpr bool shows_walls(double unit_m) { return unit_m <= 2; }
+
 /// The best detours, best first, with disjoint stretches of the ring (per side). A front that runs
 /// from the whole ring over the cost 1/(0.08 + gain) (Dijkstra 1959, 16 directions) tells where new
 /// lines leave it; from each of these places a front of its own runs, and where the fronts of two
 /// of them meet they make a detour: the place of meeting is free, so that the detour need not be
 /// the shortest way between the two. (Fronts that run from the whole ring at once never see a long
-/// detour: short ways across open ground get to its middle first.) The score is metres of path
+/// detour: short ways across open ground get to its middle first. This is what is done where walls
+/// are not seen as such.) The score is metres of path
 /// times gain beyond any path's. Each encloses at least min_area_m2 and at most max_area_m2.
 /// unit_m: U.
 std::vector<Detour> find_detours(const GainField& field, const Centreline& ring, double gsd_m,
