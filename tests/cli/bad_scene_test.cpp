@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 const std::vector<std::string> kDates{"20200401", "20200601", "20210502"};
 
 /// A good series with room for one bad scene.
-class BadInput : public testing::Test {
+class BadScene : public testing::Test {
   protected:
     void SetUp() override {
         paths_ = write_small_series(images_, kDates);
@@ -59,7 +59,7 @@ class BadInput : public testing::Test {
     std::vector<std::string> paths_;
 };
 
-TEST_F(BadInput, AGoodSeriesIsDone) {
+TEST_F(BadScene, AGoodSeriesIsDone) {
     const Outcome outcome = run(images_);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     EXPECT_EQ(outcome.err, "");
@@ -72,65 +72,65 @@ TEST_F(BadInput, AGoodSeriesIsDone) {
     EXPECT_EQ(run(images_, {"--overwrite"}).exit_code, 0);
 }
 
-TEST_F(BadInput, JsonSummaryIsAllThatStandsOnStandardOutput) {
+TEST_F(BadScene, JsonSummaryIsAllThatStandsOnStandardOutput) {
     const Outcome outcome = run(images_, {"--json"});
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     const auto summary = nlohmann::json::parse(outcome.out);
     EXPECT_EQ(summary["scenes_used"], 3);
 }
 
-TEST_F(BadInput, DryRunWritesNothing) {
+TEST_F(BadScene, DryRunWritesNothing) {
     const Outcome outcome = run(images_, {"--dry-run"});
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     EXPECT_NE(outcome.out.find("20200401.tif"), std::string::npos) << outcome.out;
     EXPECT_FALSE(fs::exists(out_));
 }
 
-TEST_F(BadInput, TruncatedTiff) {
+TEST_F(BadScene, TruncatedTiff) {
     const std::string whole = read_text(paths_[0]);
     write_text(images_ + "/20200501.tif", whole.substr(0, whole.size() / 2));
     expect_left_out(run(images_), "20200501", "");
 }
 
-TEST_F(BadInput, EmptyFile) {
+TEST_F(BadScene, EmptyFile) {
     write_text(images_ + "/20200501.tif", "");
     expect_left_out(run(images_), "20200501", "");
 }
 
-TEST_F(BadInput, NoCoordinateSystem) {
+TEST_F(BadScene, NoCoordinateSystem) {
     Raster raster = small_scene(0, 5);
     raster.grid.crs_wkt.clear();
     write_cog(images_ + "/20200501.tif", raster, PixelType::u8, 0, {});
-    expect_left_out(run(images_), "20200501", "coordinate");
+    expect_left_out(run(images_), "20200501", "CRS");
 }
 
-TEST_F(BadInput, NoDate) {
+TEST_F(BadScene, NoDate) {
     fs::copy(paths_[0], images_ + "/undated.tif");
     expect_left_out(run(images_), "undated", "time");
 }
 
-TEST_F(BadInput, AllNoData) {
+TEST_F(BadScene, AllNoData) {
     Raster raster = small_scene(0, 5);
     raster.valid = Mask(raster.grid.width, raster.grid.height, 0);
     write_cog(images_ + "/20200501.tif", raster, PixelType::u8, 0, {});
     expect_left_out(run(images_), "20200501", "");
 }
 
-TEST_F(BadInput, OutsideTheArea) {
+TEST_F(BadScene, OutsideTheArea) {
     Raster raster = small_scene(0, 5);
     raster.grid.geotransform[0] += 50000;
     write_cog(images_ + "/20200501.tif", raster, PixelType::u8, 0, {});
     expect_left_out(run(images_), "20200501", "");
 }
 
-TEST_F(BadInput, AnotherPlaceIsNeverRegistered) {
+TEST_F(BadScene, AnotherPlaceIsNeverRegistered) {
     // Right coordinates, but the ground is another one: nothing fits, and that must be said.
     Raster raster = small_scene(5000, 5);
     write_cog(images_ + "/20200501.tif", raster, PixelType::u8, 0, {});
     expect_left_out(run(images_), "20200501", "regist");
 }
 
-TEST_F(BadInput, TwoScenesOfTheSameTime) {
+TEST_F(BadScene, TwoScenesOfTheSameTime) {
     fs::create_directories(images_ + "/again");
     fs::copy(paths_[0], images_ + "/again/20200401b.tif");
     const Outcome outcome = run(images_);
@@ -141,7 +141,7 @@ TEST_F(BadInput, TwoScenesOfTheSameTime) {
     EXPECT_EQ(left_out, 1) << "the copy says nothing new";
 }
 
-TEST_F(BadInput, AnotherCoordinateSystemInOneSeriesIsWelcome) {
+TEST_F(BadScene, AnotherCoordinateSystemInOneSeriesIsWelcome) {
     // The same ground in Web Mercator, resampled by nearest neighbour.
     const Raster utm = small_scene(0, 7);
     const Transform to_utm("EPSG:3857", "EPSG:32652");
@@ -163,7 +163,7 @@ TEST_F(BadInput, AnotherCoordinateSystemInOneSeriesIsWelcome) {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
 }
 
-TEST_F(BadInput, VrtDisguisedAsTiff) {
+TEST_F(BadScene, VrtDisguisedAsTiff) {
     write_text(images_ + "/20200501.tif",
                "<VRTDataset rasterXSize=\"20\" rasterYSize=\"1\"><VRTRasterBand dataType=\"Byte\" band=\"1\" "
                "subClass=\"VRTRawRasterBand\"><SourceFilename relativetoVRT=\"0\">/etc/hostname</SourceFilename>"
@@ -171,7 +171,7 @@ TEST_F(BadInput, VrtDisguisedAsTiff) {
     expect_left_out(run(images_), "20200501", "");
 }
 
-TEST_F(BadInput, BlockBomb) {
+TEST_F(BadScene, BlockBomb) {
     initialise_gdal();
     char** options = nullptr;
     for (const char* pair : {"TILED=YES", "BLOCKXSIZE=60000", "BLOCKYSIZE=60000", "SPARSE_OK=TRUE"})
@@ -187,7 +187,7 @@ TEST_F(BadInput, BlockBomb) {
     expect_left_out(run(images_), "20200501", "block");
 }
 
-TEST_F(BadInput, StacPathOutsideItsFolder) {
+TEST_F(BadScene, StacPathOutsideItsFolder) {
     nlohmann::json features = nlohmann::json::array();
     const auto item = [&](const std::string& id, const std::string& date, const std::string& href) {
         return nlohmann::json{{"type", "Feature"},
@@ -208,14 +208,14 @@ TEST_F(BadInput, StacPathOutsideItsFolder) {
     expect_left_out(run(images_ + "/items.json"), "evil", "outside");
 }
 
-TEST_F(BadInput, CsvSource) {
+TEST_F(BadScene, CsvSource) {
     write_text(images_ + "/list.csv",
                "path,datetime,sun_azimuth,sun_elevation\r\n20200401.tif,2020-04-01T02:10:00Z,150,45\r\n"
                "20200601.tif,2020-06-01T02:10:00Z,140,60\r\n\"20210502.tif\",2021-05-02,,\r\nmissing.tif,2020-07-01,,\r\n");
     expect_left_out(run(images_ + "/list.csv"), "missing", "");
 }
 
-TEST_F(BadInput, NothingUsableFailsAndWritesNothing) {
+TEST_F(BadScene, NothingUsableFailsAndWritesNothing) {
     for (const auto& path : paths_) write_text(path, "not an image");
     const Outcome outcome = run(images_);
     EXPECT_EQ(outcome.exit_code, 1);
@@ -223,7 +223,7 @@ TEST_F(BadInput, NothingUsableFailsAndWritesNothing) {
     expect_nothing_half_written();
 }
 
-TEST_F(BadInput, MissingThingsAreNamed) {
+TEST_F(BadScene, MissingThingsAreNamed) {
     EXPECT_EQ(run(scratch_ / "nowhere").exit_code, 2);
     const Outcome site = fenceline_program({"run", "--sites", sites_, "--site", "tset", "--images", images_, "--out", out_});
     EXPECT_EQ(site.exit_code, 2);
@@ -232,22 +232,26 @@ TEST_F(BadInput, MissingThingsAreNamed) {
     EXPECT_FALSE(fs::exists(out_));
 }
 
-TEST_F(BadInput, AHostileSiteNameStaysText) {
-    write_text(sites_, small_sites_geojson("<script>alert(1)</script>\"'&"));
-    const Outcome outcome = run(images_);
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-    EXPECT_EQ(read_text(out_ + "/report.html").find("<script>alert"), std::string::npos);
-    EXPECT_EQ(nlohmann::json::parse(read_text(out_ + "/report.json"))["site"]["name"], "<script>alert(1)</script>\"'&");
+TEST_F(BadScene, AHostileSiteNameIsRefusedOrStaysText) {
+    write_text(sites_, small_sites_geojson("<script>alert(1)</script>"));
+    const Outcome refused = run(images_);
+    EXPECT_EQ(refused.exit_code, 2) << "markup is no name";
+    EXPECT_NE(refused.err.find("name"), std::string::npos) << refused.err;
+    EXPECT_FALSE(fs::exists(out_));
+    write_text(sites_, small_sites_geojson("\"Camp\" & 'co' \u200f수용소"));
+    EXPECT_EQ(run(images_).exit_code, 0);
+    EXPECT_EQ(read_text(out_ + "/report.html").find("\"Camp\" & 'co'"), std::string::npos) << "unescaped";
+    expect_nothing_half_written();
 }
 
-TEST_F(BadInput, TooLargeForTheMemoryAllowedIsRefusedBeforeItStarts) {
+TEST_F(BadScene, TooLargeForTheMemoryAllowedIsRefusedBeforeItStarts) {
     const Outcome outcome = run(images_, {"--observe.gsd_m", "0.02", "--max-memory", "256"});
     EXPECT_EQ(outcome.exit_code, 1);
     EXPECT_NE(outcome.err.find("--max-memory"), std::string::npos) << outcome.err;
     EXPECT_FALSE(fs::exists(out_));
 }
 
-TEST_F(BadInput, SameBytesWhateverTheNumberOfThreads) {
+TEST_F(BadScene, SameBytesWhateverTheNumberOfThreads) {
     ASSERT_EQ(run(images_, {"--jobs", "1"}).exit_code, 0);
     const std::string report = read_text(out_ + "/report.json"), layers = read_text(out_ + "/results.gpkg");
     for (const char* jobs : {"2", "7"}) {
