@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "core/error.h"
+#include "core/parallel.h"
 #include "core/projection.h"
 #include "core/version.h"
 #include "input/sites.h"
@@ -26,7 +28,11 @@ struct Member {
     std::vector<Detection> buildings;
 };
 
+/// The scene store gets this part of the memory allowed.
+constexpr std::size_t kStoreShare = 3;
+
 struct Series {
+    int in_flight = 1;
     Ring area_lonlat;
     Grid grid;
     std::vector<Member> members;
@@ -34,8 +40,26 @@ struct Series {
     std::size_t reference = 0;
 };
 
-void leave_out(Series& series, std::size_t i, std::string reason, Progress& progress) {
-    Member& member = series.members[i];
+Member& at(Series& series, int i) { return series.members[static_cast<std::size_t>(i)]; }
+const Member& at(const Series& series, int i) { return series.members[static_cast<std::size_t>(i)]; }
+bool is_reference(const Series& series, int i) { return static_cast<std::size_t>(i) == series.reference; }
+
+/// A value, or why there is none: what becomes of one scene must not end the run.
+template <class Value>
+struct Attempt {
+    std::optional<Value> value;
+    std::string fault;
+};
+template <class Body>
+auto attempt(const Body& body) -> Attempt<decltype(body())> {
+    try {
+        return {body(), {}};
+    } catch (const DataError& error) {
+        return {{}, error.reason};
+    }
+}
+
+void leave_out(Member& member, std::string reason, Progress& progress) {
     member.info.left_out = std::move(reason);
     progress.warn(fmt::format("{} is left out: {}", member.info.id, member.info.left_out));
 }
@@ -56,20 +80,24 @@ void drop_left_out(Series& series, SceneStore& store) {
     series.members = std::move(kept);
 }
 
-void check_memory(const Series& series, const RunOptions& options) {
+/// How many scenes (or pairs of them) may be worked on at a time within the memory allowed: two scenes and the planes
+/// that a stage works on (12 floats a pixel) each, beside the 8-bit evidence of all dates. Throws DataError when not even
+/// one fits.
+int scenes_in_flight(const Series& series, const RunOptions& options) {
     std::size_t bands = 1;
     for (const Member& member : series.members)
         bands = std::max(bands, static_cast<std::size_t>(std::max(1, member.info.band_count)));
     const auto pixels = static_cast<std::size_t>(series.grid.width) * static_cast<std::size_t>(series.grid.height);
-    // Two scenes at a time, the planes a stage works on (12 floats a pixel), and the 8-bit evidence of all dates.
-    const std::size_t needed =
-        pixels * (2 * (bands * sizeof(float) + 2) + 12 * sizeof(float) + 4 * series.members.size());
-    if (needed > options.max_memory_bytes)
+    const std::size_t each = pixels * (2 * (bands * sizeof(float) + 2) + 12 * sizeof(float)) + 1;
+    const std::size_t held = pixels * 4 * series.members.size();
+    if (each + held > options.max_memory_bytes)
         throw DataError("area of interest",
                         fmt::format("{} × {} pixels of {:.2f} m need about {} MiB, --max-memory allows {}",
-                                    series.grid.width, series.grid.height, series.grid.gsd(), needed >> 20,
+                                    series.grid.width, series.grid.height, series.grid.gsd(), (each + held) >> 20,
                                     options.max_memory_bytes >> 20),
                         "raise --max-memory, or set a coarser --observe.gsd_m");
+    const std::size_t free = options.max_memory_bytes - options.max_memory_bytes / kStoreShare - held;
+    return static_cast<int>(std::clamp<std::size_t>(free / each, 1, 4));
 }
 
 Scene read_scene(const Series& series, const SceneInfo& info, const Warp& warp, const RunOptions& options) {
@@ -95,28 +123,30 @@ Series observe_series(const Site& site, std::vector<SceneInfo> scenes, const Run
     std::vector<SceneInfo> usable;
     for (const Member& member : series.members) usable.push_back(member.info);
     series.grid = common_grid(series.area_lonlat, usable, options.observe);
-    check_memory(series, options);
+    series.in_flight = scenes_in_flight(series, options);
     return series;
 }
 
 void read_series(Series& series, SceneStore& store, const RunOptions& options, Progress& progress) {
     progress.stage("observe", static_cast<int>(series.members.size()));
-    for (std::size_t i = 0; i < series.members.size(); ++i) {
-        Member& member = series.members[i];
-        try {
-            Scene scene = read_scene(series, member.info, {}, options);
-            member.info = scene.info;
-            member.usable_fraction = scene.usable_fraction;
-            member.may_start_change = scene.may_start_change;
-            if (!scene.info.left_out.empty())
-                leave_out(series, i, scene.info.left_out, progress);
+    parallel_in_order(
+        static_cast<int>(series.members.size()), series.in_flight,
+        [&](int i) { return attempt([&] { return read_scene(series, at(series, i).info, {}, options); }); },
+        [&](int i, Attempt<Scene> read) {
+            Member& member = at(series, i);
+            if (read.value) {
+                Scene& scene = *read.value;
+                member.info = scene.info;
+                member.usable_fraction = scene.usable_fraction;
+                member.may_start_change = scene.may_start_change;
+                read.fault = scene.info.left_out;
+            }
+            if (read.fault.empty())
+                store.put(static_cast<std::size_t>(i), std::move(*read.value));
             else
-                store.put(i, std::move(scene));
-        } catch (const DataError& error) {
-            leave_out(series, i, error.reason, progress);
-        }
-        progress.step(member.info.id);
-    }
+                leave_out(member, read.fault, progress);
+            progress.step(member.info.id);
+        });
     drop_left_out(series, store);
 }
 
@@ -145,55 +175,155 @@ std::size_t choose_reference(const Series& series, const std::string& wanted) {
     return best;
 }
 
-/// Registers every scene to the reference and brings its radiometry to the reference's.
-void register_series(Series& series, SceneStore& store, const RunOptions& options, const SiteObservers& observers,
-                     Progress& progress) {
+/// Finds the reference again after others have been left out.
+void follow_reference(Series& series, const std::string& id) {
+    for (std::size_t i = 0; i < series.members.size(); ++i)
+        if (series.members[i].info.id == id) series.reference = i;
+}
+
+/// Registers every scene to the reference.
+void register_series(Series& series, SceneStore& store, const RunOptions& options, Progress& progress) {
     progress.stage("align", static_cast<int>(series.members.size()));
     series.reference = choose_reference(series, options.reference);
     const std::string reference_id = series.members[series.reference].info.id;
     const auto reference = store.get(series.reference);
-    for (std::size_t i = 0; i < series.members.size(); ++i) {
-        Member& member = series.members[i];
-        progress.step(member.info.id);
-        if (i == series.reference) continue;
-        try {
-            member.alignment = align(*store.get(i), *reference, options.align);
-            if (member.alignment.status == RegistrationStatus::fail)
-                leave_out(series, i, "it could not be registered: " + member.alignment.reason, progress);
-        } catch (const DataError& error) {
-            leave_out(series, i, error.reason, progress);
-        }
-    }
+    parallel_in_order(
+        static_cast<int>(series.members.size()), series.in_flight,
+        [&](int i) {
+            if (is_reference(series, i)) return Attempt<Alignment>{Alignment{}, {}};
+            return attempt([&] { return align(*store.get(static_cast<std::size_t>(i)), *reference, options.align); });
+        },
+        [&](int i, Attempt<Alignment> tried) {
+            Member& member = at(series, i);
+            progress.step(member.info.id);
+            if (tried.value) member.alignment = std::move(*tried.value);
+            if (!is_reference(series, i) && tried.fault.empty() && member.alignment.status == RegistrationStatus::fail)
+                tried.fault = "it could not be registered: " + member.alignment.reason;
+            if (!tried.fault.empty()) leave_out(member, tried.fault, progress);
+        });
     drop_left_out(series, store);
-    for (std::size_t i = 0; i < series.members.size(); ++i)
-        if (series.members[i].info.id == reference_id) series.reference = i;
+    follow_reference(series, reference_id);
     Alignment& own = series.members[series.reference].alignment;
     own.status = RegistrationStatus::pass;
     for (const Member& member : series.members)
         own.effective_gsd_m = std::max(own.effective_gsd_m, member.alignment.effective_gsd_m);
+}
 
+/// Samples every scene once through its registration, and brings its radiometry to the reference's.
+void normalize_series(Series& series, SceneStore& store, const RunOptions& options, const SiteObservers& observers,
+                      Progress& progress) {
     progress.stage("normalize", static_cast<int>(series.members.size()));
+    const std::string reference_id = series.members[series.reference].info.id;
+    const auto reference = store.get(series.reference);
+    struct Normalized {
+        Scene scene;
+        Normalization normalization;
+    };
     if (observers.registered) observers.registered(*reference);
-    for (std::size_t i = 0; i < series.members.size(); ++i) {
-        Member& member = series.members[i];
-        progress.step(member.info.id);
-        if (i == series.reference) {
-            member.normalization.method = "reference";
-            continue;
-        }
-        try {
-            Scene scene = read_scene(series, member.info, member.alignment.target_from_reference, options);
-            if (observers.registered) observers.registered(scene);
-            member.normalization = normalize(scene, *reference, options.normalize);
-            apply(member.normalization, scene.raster);
-            store.put(i, std::move(scene));
-        } catch (const DataError& error) {
-            leave_out(series, i, error.reason, progress);
-        }
-    }
+    parallel_in_order(
+        static_cast<int>(series.members.size()), series.in_flight,
+        [&](int i) {
+            if (is_reference(series, i)) return Attempt<Normalized>{Normalized{}, {}};
+            return attempt([&] {
+                Normalized done;
+                done.scene = read_scene(series, at(series, i).info, at(series, i).alignment.target_from_reference, options);
+                done.normalization = normalize(done.scene, *reference, options.normalize);
+                return done;
+            });
+        },
+        [&](int i, Attempt<Normalized> done) {
+            Member& member = at(series, i);
+            progress.step(member.info.id);
+            if (is_reference(series, i)) {
+                member.normalization.method = "reference";
+            } else if (!done.value) {
+                leave_out(member, done.fault, progress);
+            } else {
+                if (observers.registered) observers.registered(done.value->scene);
+                member.normalization = std::move(done.value->normalization);
+                apply(member.normalization, done.value->scene.raster);
+                store.put(static_cast<std::size_t>(i), std::move(done.value->scene));
+            }
+        });
     drop_left_out(series, store);
-    for (std::size_t i = 0; i < series.members.size(); ++i)
-        if (series.members[i].info.id == reference_id) series.reference = i;
+    follow_reference(series, reference_id);
+}
+
+KnownLine known_line(const Site& site, const Grid& grid) {
+    if (site.perimeter_lonlat.size() < 3) return {};
+    return {GridProjection(grid).px_from_lonlat(site.perimeter_lonlat), site.perimeter_date};
+}
+
+/// The line's evidence of every scene, and the line through the series.
+PerimeterResult trace_series(const Series& series, const SceneStore& store, const KnownLine& known,
+                             const PerimeterOptions& options, Progress& progress) {
+    const int count = static_cast<int>(series.members.size());
+    progress.stage("perimeter", count);
+    std::vector<LineEvidence> lines;
+    std::vector<SceneInfo> infos;
+    std::vector<double> sigma_m;
+    parallel_in_order(
+        count, series.in_flight, [&](int i) { return line_evidence(*store.get(static_cast<std::size_t>(i)), options); },
+        [&](int i, LineEvidence evidence) {
+            lines.push_back(std::move(evidence));
+            infos.push_back(at(series, i).info);
+            sigma_m.push_back(at(series, i).alignment.rmse_m);
+            progress.step(infos.back().id);
+        });
+    return trace_perimeters(series.grid, infos, lines, sigma_m, known, options);
+}
+
+/// Buildings of the area and posts along the lines, in every scene; then every scene's look at each of them.
+void find_structures(const Series& series, const SceneStore& store, const StructureOptions& options,
+                     SeriesEvidence& evidence, Progress& progress) {
+    const int count = static_cast<int>(series.members.size());
+    progress.stage("structures", 2 * count);
+    const Ring area_px = GridProjection(series.grid).px_from_lonlat(series.area_lonlat);
+    std::vector<Ring> rings;
+    for (const TracedPerimeter& traced : evidence.perimeter.perimeters) rings.push_back(traced.ring_px);
+    std::vector<std::vector<Detection>> detections;
+    parallel_in_order(
+        count, series.in_flight,
+        [&](int i) {
+            const auto scene = store.get(static_cast<std::size_t>(i));
+            std::vector<Detection> found = detect_buildings(*scene, area_px, options);
+            for (Detection& post : detect_posts(*scene, rings, options)) found.push_back(std::move(post));
+            return found;
+        },
+        [&](int i, std::vector<Detection> found) {
+            detections.push_back(std::move(found));
+            progress.step(at(series, i).info.id);
+        });
+    evidence.objects = merge_detections(detections, series.grid.gsd(), options);
+    parallel_in_order(
+        count, series.in_flight,
+        [&](int i) { return look_at(*store.get(static_cast<std::size_t>(i)), evidence.objects, options); },
+        [&](int i, std::vector<Look> looks) {
+            evidence.looks.push_back(std::move(looks));
+            progress.step(at(series, i).info.id);
+        });
+}
+
+/// The change map between each two consecutive scenes.
+void find_differences(const Series& series, const SceneStore& store, const DifferenceOptions& options,
+                      const SiteObservers& observers, SeriesEvidence& evidence, Progress& progress) {
+    const int count = static_cast<int>(series.members.size()) - 1;
+    progress.stage("difference", count);
+    parallel_in_order(
+        count, series.in_flight,
+        [&](int i) {
+            const auto before = store.get(static_cast<std::size_t>(i)), after = store.get(static_cast<std::size_t>(i) + 1);
+            const double sigma_px =
+                std::hypot(at(series, i).alignment.rmse_m, at(series, i + 1).alignment.rmse_m) / series.grid.gsd();
+            return difference(*before, *after, sigma_px, options);
+        },
+        [&](int i, ChangeMap map) {
+            if (observers.changed) observers.changed(at(series, i).info, at(series, i + 1).info, series.grid, map);
+            map.change_class = {};  // objects are what the next stage needs; the planes are on disk
+            map.probability = {};
+            evidence.intervals.push_back(std::move(map));
+            progress.step(at(series, i + 1).info.id);
+        });
 }
 
 std::vector<ReportScene> report_scenes(const Series& series) {
@@ -223,11 +353,6 @@ std::vector<ReportPerimeter> report_perimeters(const PerimeterResult& result, co
     return perimeters;
 }
 
-KnownLine known_line(const Site& site, const Grid& grid) {
-    if (site.perimeter_lonlat.size() < 3) return {};
-    return {GridProjection(grid).px_from_lonlat(site.perimeter_lonlat), site.perimeter_date};
-}
-
 }  // namespace
 
 SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptions& options,
@@ -235,7 +360,7 @@ SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptio
     SiteRun run;
     run.inputs = scenes;
     Series series = observe_series(site, std::move(scenes), options);
-    SceneStore store(scratch_dir, options.max_memory_bytes / 3, series.members.size());
+    SceneStore store(scratch_dir, options.max_memory_bytes / kStoreShare, series.members.size());
     const auto require_scenes = [&] {
         if (!series.members.empty()) return;
         std::string reasons;
@@ -245,55 +370,17 @@ SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptio
     require_scenes();
     read_series(series, store, options, progress);
     require_scenes();
-    register_series(series, store, options, observers, progress);
+    register_series(series, store, options, progress);
+    normalize_series(series, store, options, observers, progress);
 
-    const std::size_t count = series.members.size();
-    const KnownLine known = known_line(site, series.grid);
-    const Ring area_px = GridProjection(series.grid).px_from_lonlat(series.area_lonlat);
     SeriesEvidence evidence;
-    std::vector<double> sigma_m;
-    for (Member& member : series.members) {
+    for (const Member& member : series.members) {
         evidence.scenes.push_back(member.info);
         evidence.may_start_change.push_back(member.may_start_change);
-        sigma_m.push_back(member.alignment.rmse_m);
     }
-
-    progress.stage("perimeter", static_cast<int>(count));
-    std::vector<LineEvidence> lines;
-    for (std::size_t i = 0; i < count; ++i) {
-        lines.push_back(line_evidence(*store.get(i), options.perimeter));
-        progress.step(series.members[i].info.id);
-    }
-    evidence.perimeter = trace_perimeters(series.grid, evidence.scenes, lines, sigma_m, known, options.perimeter);
-    lines.clear();
-    std::vector<Ring> rings;
-    for (const TracedPerimeter& traced : evidence.perimeter.perimeters) rings.push_back(traced.ring_px);
-
-    progress.stage("structures", static_cast<int>(2 * count));
-    std::vector<std::vector<Detection>> detections;
-    for (std::size_t i = 0; i < count; ++i) {
-        const auto scene = store.get(i);
-        detections.push_back(detect_buildings(*scene, area_px, options.structures));
-        for (Detection& post : detect_posts(*scene, rings, options.structures)) detections.back().push_back(std::move(post));
-        progress.step(series.members[i].info.id);
-    }
-    evidence.objects = merge_detections(detections, series.grid.gsd(), options.structures);
-    for (std::size_t i = 0; i < count; ++i) {
-        evidence.looks.push_back(look_at(*store.get(i), evidence.objects, options.structures));
-        progress.step(series.members[i].info.id);
-    }
-
-    progress.stage("difference", static_cast<int>(count) - 1);
-    for (std::size_t i = 0; i + 1 < count; ++i) {
-        const auto before = store.get(i), after = store.get(i + 1);
-        const double sigma_px = std::hypot(sigma_m[i], sigma_m[i + 1]) / series.grid.gsd();
-        ChangeMap map = difference(*before, *after, sigma_px, options.difference);
-        if (observers.changed) observers.changed(*before, *after, map);
-        map.change_class = {};  // objects are what the next stage needs; the planes are on disk
-        map.probability = {};
-        evidence.intervals.push_back(std::move(map));
-        progress.step(series.members[i + 1].info.id);
-    }
+    evidence.perimeter = trace_series(series, store, known_line(site, series.grid), options.perimeter, progress);
+    find_structures(series, store, options.structures, evidence, progress);
+    find_differences(series, store, options.difference, observers, evidence, progress);
 
     Tracks tracks = track(evidence, series.grid, options.structures, options.track);
 

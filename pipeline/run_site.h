@@ -60,7 +60,7 @@ struct SiteObservers {
     /// A scene on the common grid, registered, before its radiometry is changed.
     std::function<void(const Scene&)> registered;
     /// The change between two consecutive usable scenes.
-    std::function<void(const Scene& before, const Scene& after, const ChangeMap&)> changed;
+    std::function<void(const SceneInfo& before, const SceneInfo& after, const Grid&, const ChangeMap&)> changed;
     /// At the end: any usable scene, normalised, by index.
     std::function<void(const SiteRun&, const std::function<std::shared_ptr<const Scene>(std::size_t)>&)> finished;
 };

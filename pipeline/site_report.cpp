@@ -43,17 +43,19 @@ void SiteReportWriter::keep(const Scene& scene) {
                   scene_metadata(scene.info));
 }
 
-void SiteReportWriter::keep(const Scene& before, const Scene& after, const ChangeMap& map) {
-    const std::string days = format_date(*before.info.datetime) + "_" + format_date(*after.info.datetime);
+void SiteReportWriter::keep(const SceneInfo& before, const SceneInfo& after, const Grid& grid, const ChangeMap& map) {
+    const std::string days = format_date(*before.datetime) + "_" + format_date(*after.datetime);
     const int again = interval_names_[days]++;
     write_change_map(out_.path(fmt::format("change/{}{}.tif", days, again > 0 ? fmt::format("-{}", again + 1) : "")), map,
-                     before.raster.grid, change_map_metadata(before.info, after.info));
+                     grid, change_map_metadata(before, after));
 }
 
 SiteObservers SiteReportWriter::observers() {
     SiteObservers observers;
     observers.registered = [this](const Scene& scene) { keep(scene); };
-    observers.changed = [this](const Scene& before, const Scene& after, const ChangeMap& map) { keep(before, after, map); };
+    observers.changed = [this](const SceneInfo& before, const SceneInfo& after, const Grid& grid, const ChangeMap& map) {
+        keep(before, after, grid, map);
+    };
     observers.finished = [this](const SiteRun& run, const auto& scene) {
         for (std::size_t i = 0; i < run.scenes.size(); ++i)
             for (ImageChip& chip : scene_chips(run.report, run.scenes[i].id, scene(i)->raster))

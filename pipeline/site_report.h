@@ -29,7 +29,7 @@ class SiteReportWriter {
 
   private:
     void keep(const Scene& scene);
-    void keep(const Scene& before, const Scene& after, const ChangeMap& map);
+    void keep(const SceneInfo& before, const SceneInfo& after, const Grid& grid, const ChangeMap& map);
     StagedOutput& out_;
     bool keep_registered_;
     RunRecord record_;

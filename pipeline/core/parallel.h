@@ -2,8 +2,11 @@
 
 #include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
+#include <tbb/parallel_pipeline.h>
 
 #include <algorithm>
+#include <memory>
+#include <type_traits>
 
 #include "core/grid.h"
 #include "core/progress.h"
@@ -39,6 +42,30 @@ void parallel_tiles(int width, int height, int tile, int halo, const Body& body)
         const Window core{x, y, std::min(tile, width - x), std::min(tile, height - y)};
         body(core, grow(core, halo, width, height));
     });
+}
+
+/// make(i) for 0 <= i < count, at most in_flight of them at a time; take(i, result) is called for each in order, one after
+/// the other. For work whose memory matters: what is made but not yet taken never exceeds in_flight.
+template <class Make, class Take>
+void parallel_in_order(int count, int in_flight, const Make& make, const Take& take) {
+    using Result = std::invoke_result_t<const Make&, int>;
+    using Item = std::shared_ptr<std::pair<int, Result>>;
+    int next = 0;
+    tbb::parallel_pipeline(
+        static_cast<std::size_t>(std::max(1, in_flight)),
+        tbb::make_filter<void, int>(tbb::filter_mode::serial_in_order,
+                                    [&](tbb::flow_control& flow) {
+                                        if (next < count) return next++;
+                                        flow.stop();
+                                        return 0;
+                                    }) &
+            tbb::make_filter<int, Item>(tbb::filter_mode::parallel,
+                                        [&](int i) {
+                                            throw_if_cancelled();
+                                            return std::make_shared<std::pair<int, Result>>(i, make(i));
+                                        }) &
+            tbb::make_filter<Item, void>(tbb::filter_mode::serial_in_order,
+                                         [&](const Item& item) { take(item->first, std::move(item->second)); }));
 }
 
 }  // namespace fenceline

@@ -53,6 +53,11 @@ SceneStore::~SceneStore() {
 }
 
 void SceneStore::drop(std::size_t i) {
+    const std::lock_guard lock(mutex_);
+    forget(i);
+}
+
+void SceneStore::forget(std::size_t i) {
     Slot& slot = slots_[i];
     if (slot.in_memory != nullptr) used_ -= slot.bytes;
     if (!slot.file.empty()) {
@@ -64,13 +69,15 @@ void SceneStore::drop(std::size_t i) {
 
 void SceneStore::move(std::size_t from, std::size_t to) {
     if (from == to) return;
-    drop(to);
+    const std::lock_guard lock(mutex_);
+    forget(to);
     slots_[to] = std::move(slots_[from]);
     slots_[from] = {};
 }
 
 void SceneStore::put(std::size_t i, Scene scene) {
-    drop(i);
+    const std::lock_guard lock(mutex_);
+    forget(i);
     Slot& slot = slots_[i];
     slot.bytes = pixel_bytes(scene);
     if (used_ + slot.bytes <= budget_) {
@@ -94,6 +101,7 @@ void SceneStore::put(std::size_t i, Scene scene) {
 }
 
 std::shared_ptr<const Scene> SceneStore::get(std::size_t i) const {
+    const std::lock_guard lock(mutex_);
     const Slot& slot = slots_[i];
     if (slot.in_memory != nullptr) return slot.in_memory;
     auto scene = std::make_shared<Scene>(slot.header);

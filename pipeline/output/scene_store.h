@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -10,7 +11,7 @@
 namespace fenceline {
 
 /// Keeps a series' scenes within a memory budget: what does not fit is spilled to files in a scratch folder
-/// (uncompressed, private to this run, removed with the store). Not for use by several threads at once.
+/// (uncompressed, private to this run, removed with the store). Safe to use from several threads.
 class SceneStore {
   public:
     SceneStore(std::string scratch_dir, std::size_t budget_bytes, std::size_t count);
@@ -26,6 +27,7 @@ class SceneStore {
     void move(std::size_t from, std::size_t to);
 
   private:
+    void forget(std::size_t i);
     struct Slot {
         std::shared_ptr<const Scene> in_memory;
         Scene header;  ///< everything but the pixels
@@ -35,6 +37,7 @@ class SceneStore {
     std::string scratch_dir_;
     std::size_t budget_, used_ = 0, next_file_ = 0;
     std::vector<Slot> slots_;
+    mutable std::mutex mutex_;
 };
 
 /// Bytes of a scene's pixels in memory.
