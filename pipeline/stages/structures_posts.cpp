@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/parallel.h"
+#include "stages/structures_post_model.h"
 #include "stages/structures_view.h"
 
 namespace fenceline {
@@ -68,7 +69,8 @@ double median_of(std::array<double, N>& values, std::size_t count) {
     return *middle;
 }
 
-/// Logistic model over the measure. The weights were fitted (L2, 1) to 11 200 candidates, 146 of
+/// Quick log-odds that choose places, sizes and heights; the model judges what they chose. A
+/// logistic model over the measure. The weights were fitted (L2, 1) to 11 200 candidates, 146 of
 /// them within 2.5 m of a post, of one simulated tune series (family camp25, seed 7001, five dates,
 /// sun at 40–65°, 0.6 m, 6–17° off nadir). Units: contrasts in local noise, squashed at 6 so that
 /// no single cue decides; roughness is that noise in units of the scene's spread: a step of four
@@ -100,6 +102,7 @@ LineSurroundings line_surroundings(const StructureView& view, const Polyline& li
     out.residual = Plane(out.window.width, out.window.height);
     out.spread = Plane(out.window.width, out.window.height);
     out.nearest = PlaneOf<int>(out.window.width, out.window.height, -1);
+    out.line_px = line_px;
     const double metre = 1 / view.gsd_m;
     const int count = static_cast<int>(line_px.size());
     if (count < 2) {
@@ -272,6 +275,108 @@ PostMeasure measure_post(const StructureView& view, const LineSurroundings& arou
     return best;
 }
 
+double post_model_log_odds(const PostCues& cues) {
+    double sum = static_cast<double>(kPostModelStart);
+    for (const PostTree& tree : kPostModel) {
+        std::size_t node = 0;
+        for (int level = 0; level < 3; ++level)
+            node = 2 * node + (cues[tree.cue[node]] > tree.cut[node] ? 2U : 1U);
+        sum += static_cast<double>(tree.leaf[node - 7]);
+    }
+    return clip_log_odds(sum);
+}
+
+PostCues post_cues(const StructureView& view, const LineSurroundings& around,
+                   const PostMeasure& m) {
+    PostCues cues{};
+    std::size_t next = 0;
+    const auto put = [&](double value) {
+        cues[next++] =
+            static_cast<float>(std::isfinite(value) ? std::clamp(value, -50.0, 50.0) : 0);
+    };
+    const double metre = 1 / view.gsd_m;
+    for (const double v : {m.log_odds, m.bright, m.dark, m.isolation, m.shadow, m.shadow_weakest,
+                           m.beyond, m.before, m.step, m.roughness, m.side_m, m.height_m})
+        put(v);
+    if (around.window.width < 4 || around.window.height < 4) return cues;
+    const Point corner{static_cast<double>(around.window.x), static_cast<double>(around.window.y)};
+    const Point centre = m.centre_px - corner;
+    const double noise = std::max(1e-9, m.roughness * view.scale);
+    const Point u = view.away_px, n{-u.y, u.x};
+    // The shadow in steps of the height that throws it: against its sides and by itself.
+    constexpr std::array steps_m{0.0, 1.5, 3.0, 4.5, 6.0, 7.5, 9.0, 11.0};
+    double darkest = 0;
+    for (std::size_t k = 0; k + 1 < steps_m.size(); ++k) {
+        double inside = 0, sides = 0, raw = 0;
+        if (view.sun)
+            for (int i = 0; i < 3; ++i) {
+                const double height_m = steps_m[k] + (steps_m[k + 1] - steps_m[k]) * (i + 0.5) / 3;
+                const Point on = centre + (1.3 * metre + height_m * view.reach_px_per_m) * u;
+                for (const double lateral : {-0.8, 0.0, 0.8}) {
+                    inside +=
+                        static_cast<double>(sample(around.residual, on + lateral * metre * n)) / 9;
+                    raw += static_cast<double>(
+                               sample(view.luminance, on + corner + lateral * metre * n)) /
+                           9;
+                }
+                for (const double lateral : {-3.6, -2.7, 2.7, 3.6})
+                    sides +=
+                        static_cast<double>(sample(around.residual, on + lateral * metre * n)) / 12;
+            }
+        put((sides - inside) / noise);
+        put(-inside / noise);
+        if (k < 3) darkest += (raw - view.level) / view.scale / 3;
+    }
+    put(darkest);
+    // The roof, where the view's lean puts it.
+    for (const double height_m : {3.0, 5.0, 7.5}) {
+        const Point top = centre + height_m * view.lean_px_per_m;
+        double roof = 0, around_it = 0;
+        for (const double dy : {-0.8, 0.0, 0.8})
+            for (const double dx : {-0.8, 0.0, 0.8})
+                roof +=
+                    static_cast<double>(sample(around.residual, top + metre * Point{dx, dy})) / 9;
+        int count = 0;
+        for (int k = 0; k < 16; ++k) {
+            const double angle = 2 * std::numbers::pi * k / 16;
+            const Point direction{std::cos(angle), std::sin(angle)};
+            if (view.sun && dot(direction, u) > 0.5) continue;
+            around_it +=
+                static_cast<double>(sample(around.residual, top + (3.2 * metre) * direction));
+            ++count;
+        }
+        put((roof - around_it / std::max(1, count)) / noise);
+        if (height_m == 5.0) {
+            put((static_cast<double>(sample(view.luminance, top + corner)) - view.level) /
+                view.scale);
+            put(roof / noise);
+        }
+    }
+    // How the place lies to the line and the sun.
+    double offset_m = 0, sunward_m = 0, along = 0;
+    const int x = static_cast<int>(std::floor(centre.x)),
+              y = static_cast<int>(std::floor(centre.y));
+    const int nearest = around.nearest.contains(x, y) ? around.nearest.at(x, y) : -1;
+    if (const int count = static_cast<int>(around.line_px.size()); nearest >= 0 && count >= 2) {
+        const Point from = around.line_px[static_cast<std::size_t>(std::max(0, nearest - 2))],
+                    to = around.line_px[static_cast<std::size_t>(std::min(count - 1, nearest + 2))];
+        if (norm(to - from) > 1e-9) {
+            const Point t = (1 / norm(to - from)) * (to - from);
+            const double across = cross(t, m.centre_px - from) / metre;
+            offset_m = std::abs(across);
+            sunward_m = across * cross(t, u);
+            along = std::abs(dot(t, u));
+        }
+    }
+    put(offset_m);
+    put(sunward_m);
+    put(view.sun ? along : -1);
+    put(view.reach_px_per_m / metre);
+    put(norm(view.lean_px_per_m) / metre);
+    put(noise / view.scale);
+    return cues;
+}
+
 PostMeasure best_post_near(const StructureView& view, const LineSurroundings& surroundings,
                            Point px, double radius_px) {
     PostMeasure best;
@@ -309,6 +414,9 @@ Window window_around(const Polyline& points, double margin_px) {
     return {x, y, bound(std::ceil(high.x + margin_px)) - x,
             bound(std::ceil(high.y + margin_px)) - y};
 }
+
+/// Of the quick log-odds: below, the model was shown nothing and there is hardly a post.
+constexpr double kWorthAligning = -8, kWorthJudging = -5;
 
 /// Candidates of a stretch of the line: local maxima of a quick score, then measured with care.
 void posts_of_stretch(const StructureView& view, const Polyline& line, int core_begin, int core_end,
@@ -368,14 +476,15 @@ void posts_of_stretch(const StructureView& view, const Polyline& line, int core_
             const Point place{around.window.x + x + 0.5, around.window.y + y + 0.5};
             if (unseen_share(scene, place, 6 * metre) > 0.2) continue;
             // most places need no second look
-            if (measure_post(view, around, place).log_odds < options.post_min_log_odds - 3)
-                continue;
-            const PostMeasure m = best_post_near(view, around, place, 1.2 * metre);
+            if (measure_post(view, around, place).log_odds < kWorthAligning) continue;
+            PostMeasure m = best_post_near(view, around, place, 1.2 * metre);
+            if (m.log_odds < kWorthJudging) continue;
+            m.log_odds = post_model_log_odds(post_cues(view, around, m));
             if (m.log_odds > options.post_min_log_odds) out.emplace_back(m, nearest);
         }
 }
 
-constexpr double kVertexStep_m = 2;
+constexpr double kVertexStep_m = 2, kSameLine_m = 3;
 constexpr int kCoreVertices = 30, kContextVertices = 22;  // 60 m and 44 m
 
 }  // namespace
@@ -384,7 +493,9 @@ PostMeasure best_post_near(const StructureView& view, const Detection& post, dou
     const double metre = 1 / view.gsd_m, picture = picture_m(view) * metre + radius_px;
     const LineSurroundings around =
         line_surroundings(view, post.line_px, window_around({post.centre_px}, picture), 1e9);
-    return best_post_near(view, around, post.centre_px, radius_px);
+    PostMeasure m = best_post_near(view, around, post.centre_px, radius_px);
+    m.log_odds = post_model_log_odds(post_cues(view, around, m));
+    return m;
 }
 
 std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> lines_px,
@@ -401,6 +512,8 @@ std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> li
         int core_begin = 0, core_end = 0;
     };
     std::vector<Stretch> stretches;
+    // Rings of several dates run along each other for the most part: once is enough.
+    Polyline walked;
     for (const Ring& ring : lines_px) {
         bool finite = ring.size() >= 3;
         for (const Point p : ring) finite = finite && std::abs(p.x) < 1e7 && std::abs(p.y) < 1e7;
@@ -409,8 +522,17 @@ std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> li
         const int count = static_cast<int>(even.size());
         if (count < 3) continue;
         const int context = std::min(kContextVertices, count / 3);
+        std::vector<char> known(even.size());
+        for (std::size_t i = 0; i < even.size(); ++i)
+            known[i] = std::any_of(walked.begin(), walked.end(), [&](Point p) {
+                return distance(p, even[i]) < kSameLine_m * metre;
+            });
+        walked.insert(walked.end(), even.begin(), even.end());
         for (int begin = 0; begin < count; begin += kCoreVertices) {
             const int end = std::min(begin + kCoreVertices, count);
+            if (std::all_of(known.begin() + begin, known.begin() + end,
+                            [](char k) { return k != 0; }))
+                continue;
             Stretch s;
             for (int i = begin - context; i < end + context; ++i)
                 s.line.push_back(even[static_cast<std::size_t>(((i % count) + count) % count)]);

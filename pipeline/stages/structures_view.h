@@ -103,6 +103,10 @@ struct PostMeasure {
     double log_odds = -12;
 };
 
+/// What the trained model of posts reads; the order is kPostCueNames'.
+constexpr int kPostCues = 38;
+using PostCues = std::array<float, kPostCues>;
+
 /// The surroundings of a stretch of the line with the line taken out: at every pixel, luminance
 /// less what stands at the same distance from the line a little before and a little after (medians
 /// of 7 places, 6–24 m away). Where the two differ, anything between them counts as ordinary, so
@@ -113,12 +117,19 @@ struct LineSurroundings {
     Plane residual;  ///< 0: ordinary
     Plane spread;    ///< luminance less the mean of before and after: what noise is measured on
     PlaneOf<int> nearest;  ///< vertex of the line; −1: farther than asked
+    Polyline line_px;      ///< of the scene's grid
 };
 /// line_px: vertices about 2 m apart. Pixels farther than reach_px from it are 0.
 LineSurroundings line_surroundings(const StructureView& view, const Polyline& line_px,
                                    Window window, double reach_px);
 
 PostMeasure measure_post(const StructureView& view, const LineSurroundings& surroundings, Point px);
+/// Cues at a place that was measured: measure_post's, the shadow's profile in steps of height, the
+/// roof at several heights, and how the place lies to line and sun.
+PostCues post_cues(const StructureView& view, const LineSurroundings& surroundings,
+                   const PostMeasure& measure);
+/// Log-odds of a post from its cues (structures_post_model.h).
+double post_model_log_odds(const PostCues& cues);
 /// The best of the places within radius_px.
 PostMeasure best_post_near(const StructureView& view, const LineSurroundings& surroundings,
                            Point px, double radius_px);
