@@ -9,7 +9,8 @@ HWY_BEFORE_NAMESPACE();
 namespace fenceline::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-void ScaleOffset(const float* in, const std::uint8_t* valid, std::size_t n, float gain, float offset, float* out) {
+void ScaleOffset(const float* in, const std::uint8_t* valid, std::size_t n, float gain,
+                 float offset, float* out) {
     const hn::ScalableTag<float> d;
     const hn::Rebind<std::uint8_t, decltype(d)> d8;
     const hn::Rebind<std::int32_t, decltype(d)> d32;
@@ -38,7 +39,8 @@ HWY_AFTER_NAMESPACE();
 namespace fenceline::kernels {
 HWY_EXPORT(ScaleOffset);
 
-void scale_offset(const float* in, const std::uint8_t* valid, std::size_t n, float gain, float offset, float* out) {
+void scale_offset(const float* in, const std::uint8_t* valid, std::size_t n, float gain,
+                  float offset, float* out) {
     HWY_DYNAMIC_DISPATCH(ScaleOffset)(in, valid, n, gain, offset, out);
 }
 

@@ -4,8 +4,8 @@
 
 namespace fenceline {
 
-AlignOutcome align_pair(const SceneInfo& reference, const SceneInfo& target, const AlignPairOptions& options,
-                        Progress& progress) {
+AlignOutcome align_pair(const SceneInfo& reference, const SceneInfo& target,
+                        const AlignPairOptions& options, Progress& progress) {
     AlignOutcome out;
     progress.stage("observe", 2);
     const Ring area_lonlat = image_footprint(reference, options.georef);
@@ -13,8 +13,8 @@ AlignOutcome align_pair(const SceneInfo& reference, const SceneInfo& target, con
     const Grid working = with_metric_crs(out.grid), twin = metric_twin(out.grid);
     const auto read = [&](const SceneInfo& info, const Warp& warp) {
         GridImage image = read_on_grid(info, working, warp, options.georef);
-        Scene scene = observe(info, std::move(image.raster), std::move(image.masks), image.mask_given, area_lonlat,
-                              options.observe);
+        Scene scene = observe(info, std::move(image.raster), std::move(image.masks),
+                              image.mask_given, area_lonlat, options.observe);
         scene.raster.grid = twin;
         return scene;
     };

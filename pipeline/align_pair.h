@@ -26,9 +26,10 @@ struct AlignOutcome {
     Scene registered;  ///< TARGET on it, sampled once; empty when the status is fail
 };
 
-/// Registers one image to another, of any CRS, GSD and bands; the result lies on REFERENCE's own grid. Infos as
-/// probe_image fills them in. Throws DataError when one cannot be read or they do not overlap.
-AlignOutcome align_pair(const SceneInfo& reference, const SceneInfo& target, const AlignPairOptions& options,
-                        Progress& progress);
+/// Registers one image to another, of any CRS, GSD and bands; the result lies on REFERENCE's own
+/// grid. Infos as probe_image fills them in. Throws DataError when one cannot be read or they do
+/// not overlap.
+AlignOutcome align_pair(const SceneInfo& reference, const SceneInfo& target,
+                        const AlignPairOptions& options, Progress& progress);
 
 }  // namespace fenceline

@@ -95,8 +95,10 @@ CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOpti
     itself.status = RegistrationStatus::pass;
     Normalization unchanged;
     unchanged.method = "reference";
-    report.scenes = {report_scene(out.before.info, out.before.usable_fraction, true, itself, unchanged),
-                     report_scene(out.after.info, out.after.usable_fraction, false, out.alignment, out.normalization)};
+    report.scenes = {
+        report_scene(out.before.info, out.before.usable_fraction, true, itself, unchanged),
+        report_scene(out.after.info, out.after.usable_fraction, false, out.alignment,
+                     out.normalization)};
     report.scenes[1].reason = caveat;
     if (!out.map.note.empty()) report.scenes[1].notes.push_back("difference: " + out.map.note);
     report.changes = changes_of_pair(out.map, out.before.info, out.after.info, working);

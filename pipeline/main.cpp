@@ -32,10 +32,14 @@ void declare_common(OptionTable& table, Common& common) {
     const std::size_t first = table.options().size();
     table("help", common.help, "show this help");
     table("version", common.version, "show the version");
-    table.text("config", common.config, "FILE", "read parameters from an INI file; the command line wins over it");
-    table("print-config", common.print_config, "print all effective values as an INI file and stop");
-    table("jobs", common.jobs, Range{0, 4096}, "", "threads; 0 uses all cores. The result does not depend on it");
-    table("max-memory", common.max_memory_mib, Range{256, 1 << 22}, "MiB", "memory that the run may use");
+    table.text("config", common.config, "FILE",
+               "read parameters from an INI file; the command line wins over it");
+    table("print-config", common.print_config,
+          "print all effective values as an INI file and stop");
+    table("jobs", common.jobs, Range{0, 4096}, "",
+          "threads; 0 uses all cores. The result does not depend on it");
+    table("max-memory", common.max_memory_mib, Range{256, 1 << 22}, "MiB",
+          "memory that the run may use");
     table("quiet", common.quiet, "no progress, no warnings");
     table("verbose", common.verbose, "say what is done, scene by scene");
     table("json", common.json, "print one machine-readable summary object on standard output");
@@ -45,14 +49,18 @@ void declare_common(OptionTable& table, Common& common) {
 
 std::string overview() {
     std::string out =
-        "fenceline says from satellite images of a known place what was built there, when, and how sure that is.\n\n"
+        "fenceline says from satellite images of a known place what was built there, when, and how "
+        "sure that is.\n\n"
         "Usage: fenceline COMMAND [OPTIONS]\n\nCommands:\n";
     for (const Command& command : all_commands())
-        out += fmt::format("  {:<10} {}\n", command.name, command.summary.substr(0, command.summary.find('\n')));
+        out += fmt::format("  {:<10} {}\n", command.name,
+                           command.summary.substr(0, command.summary.find('\n')));
     out +=
         "\nfenceline COMMAND --help lists a command's options and parameters.\n"
-        "Exit codes: 0 done; 1 failed, nothing was written; 2 wrong arguments or configuration; 3 done, but some scenes\n"
-        "or sites were left out; 10 done, and there is a new confirmed change (run --alert); 11 done, and a claim is\n"
+        "Exit codes: 0 done; 1 failed, nothing was written; 2 wrong arguments or configuration; 3 "
+        "done, but some scenes\n"
+        "or sites were left out; 10 done, and there is a new confirmed change (run --alert); 11 "
+        "done, and a claim is\n"
         "contradicted (verify); 75 interrupted, safe to run again.\n";
     return out;
 }
@@ -63,7 +71,9 @@ std::vector<std::string> keys_of_all_commands() {
         OptionTable table;
         command.declare(table);
         for (const Option& option : table.options())
-            keys.push_back(option.name.find('.') == std::string::npos ? command.name + "." + option.name : option.name);
+            keys.push_back(option.name.find('.') == std::string::npos
+                               ? command.name + "." + option.name
+                               : option.name);
     }
     return keys;
 }
@@ -79,17 +89,23 @@ int execute(const Command& command, const std::vector<std::string>& arguments) {
     command.declare(table);
     declare_common(table, common);
     parse_options(table, command.name, arguments, keys_of_all_commands());
-    if (common.help) return print(help_text(table, command.usage, command.summary, command.notes)), kDone;
+    if (common.help)
+        return print(help_text(table, command.usage, command.summary, command.notes)), kDone;
     if (common.version) return print(fmt::format("fenceline {}\n", version())), kDone;
     common.effective_ini = print_ini(table, command.name);
     if (common.print_config) return print(common.effective_ini), kDone;
-    if (common.quiet && common.verbose) throw UsageError("--quiet and --verbose exclude each other");
+    if (common.quiet && common.verbose)
+        throw UsageError("--quiet and --verbose exclude each other");
     common.arguments = {command.name};
     common.arguments.insert(common.arguments.end(), arguments.begin(), arguments.end());
-    const int threads = common.jobs > 0 ? common.jobs : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-    const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads));
+    const int threads = common.jobs > 0
+                            ? common.jobs
+                            : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
+                                    static_cast<std::size_t>(threads));
     tbb::task_arena arena(threads);
-    cv::setNumThreads(1);  // our own tiles run in parallel; OpenCV's split would depend on the number of threads
+    cv::setNumThreads(
+        1);  // our own tiles run in parallel; OpenCV's split would depend on the number of threads
     cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
     Progress progress(common.quiet     ? Verbosity::quiet
                       : common.verbose ? Verbosity::verbose
@@ -101,7 +117,8 @@ int execute(const Command& command, const std::vector<std::string>& arguments) {
 
 int dispatch(const std::vector<std::string>& words) {
     if (words.empty()) throw UsageError("a command is missing; fenceline --help lists them");
-    if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") return print(overview()), kDone;
+    if (words[0] == "--help" || words[0] == "-h" || words[0] == "help")
+        return print(overview()), kDone;
     if (words[0] == "--version") return print(fmt::format("fenceline {}\n", version())), kDone;
     std::string names;
     for (const Command& command : all_commands()) {
@@ -119,7 +136,9 @@ int dispatch(const std::vector<std::string>& words) {
 int main(int argc, char** argv) {
     using namespace fenceline;
     handle_signals();
-    const auto complain = [](const std::string& text) { fmt::print(stderr, "fenceline: {}\n", text); };
+    const auto complain = [](const std::string& text) {
+        fmt::print(stderr, "fenceline: {}\n", text);
+    };
     try {
         initialise_gdal();
         return dispatch({argv + 1, argv + argc});

@@ -43,8 +43,8 @@ void require_overlap(const SceneInfo& before, const Ring& before_lonlat, const S
 
 }  // namespace
 
-Grid pair_grid(const SceneInfo& first, const SceneInfo& second, const Ring& first_lonlat, const ObserveOptions& observe,
-               const GeorefOptions& georef) {
+Grid pair_grid(const SceneInfo& first, const SceneInfo& second, const Ring& first_lonlat,
+               const ObserveOptions& observe, const GeorefOptions& georef) {
     require_overlap(first, first_lonlat, second, image_footprint(second, georef));
     try {
         return image_grid(first, georef);

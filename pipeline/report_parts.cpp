@@ -9,9 +9,12 @@ namespace {
 
 const char* name_of(RegistrationStatus status) {
     switch (status) {
-        case RegistrationStatus::pass: return "pass";
-        case RegistrationStatus::warn: return "warn";
-        case RegistrationStatus::fail: return "fail";
+        case RegistrationStatus::pass:
+            return "pass";
+        case RegistrationStatus::warn:
+            return "warn";
+        case RegistrationStatus::fail:
+            return "fail";
     }
     return "fail";
 }
@@ -37,8 +40,8 @@ ReportScene report_scene(const SceneInfo& info) {
     return scene;
 }
 
-ReportScene report_scene(const SceneInfo& info, double usable_fraction, bool reference, const Alignment& alignment,
-                         const Normalization& normalization) {
+ReportScene report_scene(const SceneInfo& info, double usable_fraction, bool reference,
+                         const Alignment& alignment, const Normalization& normalization) {
     ReportScene scene = report_scene(info);
     scene.usable_fraction = usable_fraction;
     scene.role = reference ? "reference" : "used";
@@ -59,13 +62,16 @@ RegistrationSummary registration_summary(const Alignment& alignment) {
             alignment.rmse_m, alignment.ce90_m, name_of(alignment.status)};
 }
 
-std::vector<TiePointRecord> tie_point_records(const std::string& scene, const Alignment& alignment, const Grid& grid) {
+std::vector<TiePointRecord> tie_point_records(const std::string& scene, const Alignment& alignment,
+                                              const Grid& grid) {
     const GridProjection projection(grid);
     std::vector<TiePointRecord> records;
     for (const TiePoint& point : alignment.tie_points) {
         const Point place = projection.lonlat_from_px(point.reference_px);
-        const Point shift = grid.map_from_px(point.target_px) - grid.map_from_px(point.reference_px);
-        records.push_back({scene, place.x, place.y, shift.x, shift.y, point.residual_px * grid.gsd(), point.kept});
+        const Point shift =
+            grid.map_from_px(point.target_px) - grid.map_from_px(point.reference_px);
+        records.push_back({scene, place.x, place.y, shift.x, shift.y,
+                           point.residual_px * grid.gsd(), point.kept});
     }
     return records;
 }
@@ -73,13 +79,15 @@ std::vector<TiePointRecord> tie_point_records(const std::string& scene, const Al
 TiffMetadata scene_metadata(const SceneInfo& info) {
     TiffMetadata metadata;
     if (info.datetime) {
-        std::string when = format_time(*info.datetime).substr(0, 19);  // TIFF: "YYYY:MM:DD HH:MM:SS"
+        std::string when =
+            format_time(*info.datetime).substr(0, 19);  // TIFF: "YYYY:MM:DD HH:MM:SS"
         when[4] = when[7] = ':';
         when[10] = ' ';
         metadata.tags["TIFFTAG_DATETIME"] = when;
     }
     if (info.simulated) metadata.tags["SIMULATED"] = "TRUE";
-    for (const BandRole role : info.roles) metadata.band_descriptions.emplace_back(fenceline::name_of(role));
+    for (const BandRole role : info.roles)
+        metadata.band_descriptions.emplace_back(fenceline::name_of(role));
     return metadata;
 }
 

@@ -12,17 +12,20 @@
 
 namespace fenceline {
 
-// From the stages' values to the report's, for every straight line (a site's series, a pair, one image).
+// From the stages' values to the report's, for every straight line (a site's series, a pair, one
+// image).
 
-/// What is known of a scene that was left out or has yet to be registered; role and reason as info.left_out says.
+/// What is known of a scene that was left out or has yet to be registered; role and reason as
+/// info.left_out says.
 ReportScene report_scene(const SceneInfo& info);
 /// The same of a scene that was used. reference: it is the one that the others are registered to.
-ReportScene report_scene(const SceneInfo& info, double usable_fraction, bool reference, const Alignment& alignment,
-                         const Normalization& normalization);
+ReportScene report_scene(const SceneInfo& info, double usable_fraction, bool reference,
+                         const Alignment& alignment, const Normalization& normalization);
 RegistrationSummary registration_summary(const Alignment& alignment);
 
 /// Tie points with their places; grid: the one that the alignment was made on, with a CRS.
-std::vector<TiePointRecord> tie_point_records(const std::string& scene, const Alignment& alignment, const Grid& grid);
+std::vector<TiePointRecord> tie_point_records(const std::string& scene, const Alignment& alignment,
+                                              const Grid& grid);
 /// Time, bands and the mark of simulated images, for a registered product.
 TiffMetadata scene_metadata(const SceneInfo& info);
 /// Times of both images and the mark of simulated images, for a change map.

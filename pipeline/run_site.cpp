@@ -41,8 +41,12 @@ struct Series {
 };
 
 Member& at(Series& series, int i) { return series.members[static_cast<std::size_t>(i)]; }
-const Member& at(const Series& series, int i) { return series.members[static_cast<std::size_t>(i)]; }
-bool is_reference(const Series& series, int i) { return static_cast<std::size_t>(i) == series.reference; }
+const Member& at(const Series& series, int i) {
+    return series.members[static_cast<std::size_t>(i)];
+}
+bool is_reference(const Series& series, int i) {
+    return static_cast<std::size_t>(i) == series.reference;
+}
 
 /// A value, or why there is none: what becomes of one scene must not end the run.
 template <class Value>
@@ -80,30 +84,34 @@ void drop_left_out(Series& series, SceneStore& store) {
     series.members = std::move(kept);
 }
 
-/// How many scenes (or pairs of them) may be worked on at a time within the memory allowed: two scenes and the planes
-/// that a stage works on (12 floats a pixel) each, beside the 8-bit evidence of all dates. Throws DataError when not even
-/// one fits.
+/// How many scenes (or pairs of them) may be worked on at a time within the memory allowed: two
+/// scenes and the planes that a stage works on (12 floats a pixel) each, beside the 8-bit evidence
+/// of all dates. Throws DataError when not even one fits.
 int scenes_in_flight(const Series& series, const RunOptions& options) {
     std::size_t bands = 1;
     for (const Member& member : series.members)
         bands = std::max(bands, static_cast<std::size_t>(std::max(1, member.info.band_count)));
-    const auto pixels = static_cast<std::size_t>(series.grid.width) * static_cast<std::size_t>(series.grid.height);
+    const auto pixels =
+        static_cast<std::size_t>(series.grid.width) * static_cast<std::size_t>(series.grid.height);
     const std::size_t each = pixels * (2 * (bands * sizeof(float) + 2) + 12 * sizeof(float)) + 1;
     const std::size_t held = pixels * 4 * series.members.size();
     if (each + held > options.max_memory_bytes)
-        throw DataError("area of interest",
-                        fmt::format("{} × {} pixels of {:.2f} m need about {} MiB, --max-memory allows {}",
-                                    series.grid.width, series.grid.height, series.grid.gsd(), (each + held) >> 20,
-                                    options.max_memory_bytes >> 20),
-                        "raise --max-memory, or set a coarser --observe.gsd_m");
-    const std::size_t free = options.max_memory_bytes - options.max_memory_bytes / kStoreShare - held;
+        throw DataError(
+            "area of interest",
+            fmt::format("{} × {} pixels of {:.2f} m need about {} MiB, --max-memory allows {}",
+                        series.grid.width, series.grid.height, series.grid.gsd(),
+                        (each + held) >> 20, options.max_memory_bytes >> 20),
+            "raise --max-memory, or set a coarser --observe.gsd_m");
+    const std::size_t free =
+        options.max_memory_bytes - options.max_memory_bytes / kStoreShare - held;
     return static_cast<int>(std::clamp<std::size_t>(free / each, 1, 4));
 }
 
-Scene read_scene(const Series& series, const SceneInfo& info, const Warp& warp, const RunOptions& options) {
+Scene read_scene(const Series& series, const SceneInfo& info, const Warp& warp,
+                 const RunOptions& options) {
     GridImage image = read_on_grid(info, series.grid, warp, options.georef);
-    return observe(info, std::move(image.raster), std::move(image.masks), image.mask_given, series.area_lonlat,
-                   options.observe);
+    return observe(info, std::move(image.raster), std::move(image.masks), image.mask_given,
+                   series.area_lonlat, options.observe);
 }
 
 /// Scenes onto the common grid; what cannot be used is left out with its reason.
@@ -131,7 +139,9 @@ void read_series(Series& series, SceneStore& store, const RunOptions& options, P
     progress.stage("observe", static_cast<int>(series.members.size()));
     parallel_in_order(
         static_cast<int>(series.members.size()), series.in_flight,
-        [&](int i) { return attempt([&] { return read_scene(series, at(series, i).info, {}, options); }); },
+        [&](int i) {
+            return attempt([&] { return read_scene(series, at(series, i).info, {}, options); });
+        },
         [&](int i, Attempt<Scene> read) {
             Member& member = at(series, i);
             if (read.value) {
@@ -150,26 +160,30 @@ void read_series(Series& series, SceneStore& store, const RunOptions& options, P
     drop_left_out(series, store);
 }
 
-/// The scene that the others are registered to: named by the user, else seen best, then nearest the middle of the
-/// series in time, so that no registration has to bridge more change than needed.
+/// The scene that the others are registered to: named by the user, else seen best, then nearest the
+/// middle of the series in time, so that no registration has to bridge more change than needed.
 std::size_t choose_reference(const Series& series, const std::string& wanted) {
     if (!wanted.empty()) {
         for (std::size_t i = 0; i < series.members.size(); ++i)
             if (series.members[i].info.id == wanted) return i;
         std::string ids;
-        for (const Member& member : series.members) ids += (ids.empty() ? "" : ", ") + member.info.id;
-        throw UsageError(fmt::format("--reference {}: no usable scene has this id; allowed: {}", wanted, ids));
+        for (const Member& member : series.members)
+            ids += (ids.empty() ? "" : ", ") + member.info.id;
+        throw UsageError(
+            fmt::format("--reference {}: no usable scene has this id; allowed: {}", wanted, ids));
     }
     std::vector<double> days;
     for (const Member& member : series.members) days.push_back(member.info.datetime->days());
-    const double middle = (days.front() + days.back()) / 2, span = std::max(1.0, days.back() - days.front());
+    const double middle = (days.front() + days.back()) / 2,
+                 span = std::max(1.0, days.back() - days.front());
     std::size_t best = 0;
     double best_score = -1e9;
     for (std::size_t i = 0; i < series.members.size(); ++i) {
         const Member& member = series.members[i];
         double score = member.usable_fraction - 0.3 * std::abs(days[i] - middle) / span;
         score -= 0.005 * member.info.off_nadir_deg.value_or(0);
-        score -= std::max(0.0, 35 - member.info.sun_elevation_deg.value_or(45)) * 0.01;  // long shadows
+        score -=
+            std::max(0.0, 35 - member.info.sun_elevation_deg.value_or(45)) * 0.01;  // long shadows
         if (score > best_score + 1e-12) best = i, best_score = score;
     }
     return best;
@@ -182,7 +196,8 @@ void follow_reference(Series& series, const std::string& id) {
 }
 
 /// Registers every scene to the reference.
-void register_series(Series& series, SceneStore& store, const RunOptions& options, Progress& progress) {
+void register_series(Series& series, SceneStore& store, const RunOptions& options,
+                     Progress& progress) {
     progress.stage("align", static_cast<int>(series.members.size()));
     series.reference = choose_reference(series, options.reference);
     const std::string reference_id = series.members[series.reference].info.id;
@@ -191,13 +206,16 @@ void register_series(Series& series, SceneStore& store, const RunOptions& option
         static_cast<int>(series.members.size()), series.in_flight,
         [&](int i) {
             if (is_reference(series, i)) return Attempt<Alignment>{Alignment{}, {}};
-            return attempt([&] { return align(*store.get(static_cast<std::size_t>(i)), *reference, options.align); });
+            return attempt([&] {
+                return align(*store.get(static_cast<std::size_t>(i)), *reference, options.align);
+            });
         },
         [&](int i, Attempt<Alignment> tried) {
             Member& member = at(series, i);
             progress.step(member.info.id);
             if (tried.value) member.alignment = std::move(*tried.value);
-            if (!is_reference(series, i) && tried.fault.empty() && member.alignment.status == RegistrationStatus::fail)
+            if (!is_reference(series, i) && tried.fault.empty() &&
+                member.alignment.status == RegistrationStatus::fail)
                 tried.fault = "it could not be registered: " + member.alignment.reason;
             if (!tried.fault.empty()) leave_out(member, tried.fault, progress);
         });
@@ -210,8 +228,8 @@ void register_series(Series& series, SceneStore& store, const RunOptions& option
 }
 
 /// Samples every scene once through its registration, and brings its radiometry to the reference's.
-void normalize_series(Series& series, SceneStore& store, const RunOptions& options, const SiteObservers& observers,
-                      Progress& progress) {
+void normalize_series(Series& series, SceneStore& store, const RunOptions& options,
+                      const SiteObservers& observers, Progress& progress) {
     progress.stage("normalize", static_cast<int>(series.members.size()));
     const std::string reference_id = series.members[series.reference].info.id;
     const auto reference = store.get(series.reference);
@@ -226,7 +244,8 @@ void normalize_series(Series& series, SceneStore& store, const RunOptions& optio
             if (is_reference(series, i)) return Attempt<Normalized>{Normalized{}, {}};
             return attempt([&] {
                 Normalized done;
-                done.scene = read_scene(series, at(series, i).info, at(series, i).alignment.target_from_reference, options);
+                done.scene = read_scene(series, at(series, i).info,
+                                        at(series, i).alignment.target_from_reference, options);
                 done.normalization = normalize(done.scene, *reference, options.normalize);
                 return done;
             });
@@ -263,7 +282,8 @@ PerimeterResult trace_series(const Series& series, const SceneStore& store, cons
     std::vector<SceneInfo> infos;
     std::vector<double> sigma_m;
     parallel_in_order(
-        count, series.in_flight, [&](int i) { return line_evidence(*store.get(static_cast<std::size_t>(i)), options); },
+        count, series.in_flight,
+        [&](int i) { return line_evidence(*store.get(static_cast<std::size_t>(i)), options); },
         [&](int i, LineEvidence evidence) {
             lines.push_back(std::move(evidence));
             infos.push_back(at(series, i).info);
@@ -273,21 +293,24 @@ PerimeterResult trace_series(const Series& series, const SceneStore& store, cons
     return trace_perimeters(series.grid, infos, lines, sigma_m, known, options);
 }
 
-/// Buildings of the area and posts along the lines, in every scene; then every scene's look at each of them.
+/// Buildings of the area and posts along the lines, in every scene; then every scene's look at each
+/// of them.
 void find_structures(const Series& series, const SceneStore& store, const StructureOptions& options,
                      SeriesEvidence& evidence, Progress& progress) {
     const int count = static_cast<int>(series.members.size());
     progress.stage("structures", 2 * count);
     const Ring area_px = GridProjection(series.grid).px_from_lonlat(series.area_lonlat);
     std::vector<Ring> rings;
-    for (const TracedPerimeter& traced : evidence.perimeter.perimeters) rings.push_back(traced.ring_px);
+    for (const TracedPerimeter& traced : evidence.perimeter.perimeters)
+        rings.push_back(traced.ring_px);
     std::vector<std::vector<Detection>> detections;
     parallel_in_order(
         count, series.in_flight,
         [&](int i) {
             const auto scene = store.get(static_cast<std::size_t>(i));
             std::vector<Detection> found = detect_buildings(*scene, area_px, options);
-            for (Detection& post : detect_posts(*scene, rings, options)) found.push_back(std::move(post));
+            for (Detection& post : detect_posts(*scene, rings, options))
+                found.push_back(std::move(post));
             return found;
         },
         [&](int i, std::vector<Detection> found) {
@@ -297,7 +320,9 @@ void find_structures(const Series& series, const SceneStore& store, const Struct
     evidence.objects = merge_detections(detections, series.grid.gsd(), options);
     parallel_in_order(
         count, series.in_flight,
-        [&](int i) { return look_at(*store.get(static_cast<std::size_t>(i)), evidence.objects, options); },
+        [&](int i) {
+            return look_at(*store.get(static_cast<std::size_t>(i)), evidence.objects, options);
+        },
         [&](int i, std::vector<Look> looks) {
             evidence.looks.push_back(std::move(looks));
             progress.step(at(series, i).info.id);
@@ -305,20 +330,24 @@ void find_structures(const Series& series, const SceneStore& store, const Struct
 }
 
 /// The change map between each two consecutive scenes.
-void find_differences(const Series& series, const SceneStore& store, const DifferenceOptions& options,
-                      const SiteObservers& observers, SeriesEvidence& evidence, Progress& progress) {
+void find_differences(const Series& series, const SceneStore& store,
+                      const DifferenceOptions& options, const SiteObservers& observers,
+                      SeriesEvidence& evidence, Progress& progress) {
     const int count = static_cast<int>(series.members.size()) - 1;
     progress.stage("difference", count);
     parallel_in_order(
         count, series.in_flight,
         [&](int i) {
-            const auto before = store.get(static_cast<std::size_t>(i)), after = store.get(static_cast<std::size_t>(i) + 1);
+            const auto before = store.get(static_cast<std::size_t>(i)),
+                       after = store.get(static_cast<std::size_t>(i) + 1);
             const double sigma_px =
-                std::hypot(at(series, i).alignment.rmse_m, at(series, i + 1).alignment.rmse_m) / series.grid.gsd();
+                std::hypot(at(series, i).alignment.rmse_m, at(series, i + 1).alignment.rmse_m) /
+                series.grid.gsd();
             return difference(*before, *after, sigma_px, options);
         },
         [&](int i, ChangeMap map) {
-            if (observers.changed) observers.changed(at(series, i).info, at(series, i + 1).info, series.grid, map);
+            if (observers.changed)
+                observers.changed(at(series, i).info, at(series, i + 1).info, series.grid, map);
             map.change_class = {};  // objects are what the next stage needs; the planes are on disk
             map.probability = {};
             evidence.intervals.push_back(std::move(map));
@@ -330,25 +359,27 @@ std::vector<ReportScene> report_scenes(const Series& series) {
     std::vector<ReportScene> scenes;
     for (std::size_t i = 0; i < series.members.size(); ++i) {
         const Member& member = series.members[i];
-        scenes.push_back(report_scene(member.info, member.usable_fraction, i == series.reference, member.alignment,
-                                      member.normalization));
+        scenes.push_back(report_scene(member.info, member.usable_fraction, i == series.reference,
+                                      member.alignment, member.normalization));
     }
     for (const SceneInfo& info : series.left_out) scenes.push_back(report_scene(info));
     std::stable_sort(scenes.begin(), scenes.end(), [](const ReportScene& a, const ReportScene& b) {
-        if (a.datetime != b.datetime) return a.datetime.value_or(Time{INT64_MAX}) < b.datetime.value_or(Time{INT64_MAX});
+        if (a.datetime != b.datetime)
+            return a.datetime.value_or(Time{INT64_MAX}) < b.datetime.value_or(Time{INT64_MAX});
         return a.id < b.id;
     });
     return scenes;
 }
 
-std::vector<ReportPerimeter> report_perimeters(const PerimeterResult& result, const Series& series) {
+std::vector<ReportPerimeter> report_perimeters(const PerimeterResult& result,
+                                               const Series& series) {
     const GridProjection projection(series.grid);
     std::vector<ReportPerimeter> perimeters;
     for (const TracedPerimeter& traced : result.perimeters) {
         const SceneInfo& info = series.members[static_cast<std::size_t>(traced.scene)].info;
-        perimeters.push_back({info.id, *info.datetime, traced.area_m2, traced.length_m, traced.area_ci, traced.length_ci,
-                              traced.supported_fraction, "traced", projection.lonlat_from_px(traced.ring_px),
-                              traced.segments});
+        perimeters.push_back({info.id, *info.datetime, traced.area_m2, traced.length_m,
+                              traced.area_ci, traced.length_ci, traced.supported_fraction, "traced",
+                              projection.lonlat_from_px(traced.ring_px), traced.segments});
     }
     return perimeters;
 }
@@ -356,7 +387,8 @@ std::vector<ReportPerimeter> report_perimeters(const PerimeterResult& result, co
 }  // namespace
 
 SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptions& options,
-                 const std::string& scratch_dir, const SiteObservers& observers, Progress& progress) {
+                 const std::string& scratch_dir, const SiteObservers& observers,
+                 Progress& progress) {
     SiteRun run;
     run.inputs = scenes;
     Series series = observe_series(site, std::move(scenes), options);
@@ -364,7 +396,8 @@ SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptio
     const auto require_scenes = [&] {
         if (!series.members.empty()) return;
         std::string reasons;
-        for (const SceneInfo& info : series.left_out) reasons += fmt::format("\n  {}: {}", info.id, info.left_out);
+        for (const SceneInfo& info : series.left_out)
+            reasons += fmt::format("\n  {}: {}", info.id, info.left_out);
         throw DataError("scenes of " + site.id, "not one can be used:" + reasons);
     };
     require_scenes();
@@ -378,7 +411,8 @@ SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptio
         evidence.scenes.push_back(member.info);
         evidence.may_start_change.push_back(member.may_start_change);
     }
-    evidence.perimeter = trace_series(series, store, known_line(site, series.grid), options.perimeter, progress);
+    evidence.perimeter =
+        trace_series(series, store, known_line(site, series.grid), options.perimeter, progress);
     find_structures(series, store, options.structures, evidence, progress);
     find_differences(series, store, options.difference, observers, evidence, progress);
 
@@ -387,15 +421,17 @@ SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptio
     Report& report = run.report;
     report.software = {"fenceline", version(), ""};
     report.site = site;
-    report.grid = {short_crs_name(series.grid.crs_wkt), series.grid.gsd(), series.grid.width, series.grid.height,
-                   series.grid.geotransform};
+    report.grid = {short_crs_name(series.grid.crs_wkt), series.grid.gsd(), series.grid.width,
+                   series.grid.height, series.grid.geotransform};
     report.scenes = report_scenes(series);
-    for (const Member& member : series.members) report.simulated = report.simulated || member.info.simulated;
+    for (const Member& member : series.members)
+        report.simulated = report.simulated || member.info.simulated;
     report.perimeters = report_perimeters(evidence.perimeter, series);
     report.structures = std::move(tracks.structures);
     report.changes = std::move(tracks.changes);
     report.not_observable = std::move(tracks.not_observable);
-    report.findings = write_findings(report, evidence.perimeter, options.perimeter.min_change_share);
+    report.findings =
+        write_findings(report, evidence.perimeter, options.perimeter.min_change_share);
 
     run.grid = series.grid;
     run.reference = series.reference;

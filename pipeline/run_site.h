@@ -48,9 +48,9 @@ void describe(RunOptions& o, Visitor&& v) {
 struct SiteRun {
     Report report;
     Grid grid;
-    std::vector<SceneInfo> inputs;          ///< every scene of SRC, used or not
-    std::vector<SceneInfo> scenes;          ///< usable ones, time order; the indices below are into this
-    std::vector<Alignment> alignments;      ///< same order; the reference's is an identity
+    std::vector<SceneInfo> inputs;  ///< every scene of SRC, used or not
+    std::vector<SceneInfo> scenes;  ///< usable ones, time order; the indices below are into this
+    std::vector<Alignment> alignments;  ///< same order; the reference's is an identity
     std::size_t reference = 0;
     PerimeterResult perimeter;
 };
@@ -60,15 +60,20 @@ struct SiteObservers {
     /// A scene on the common grid, registered, before its radiometry is changed.
     std::function<void(const Scene&)> registered;
     /// The change between two consecutive usable scenes.
-    std::function<void(const SceneInfo& before, const SceneInfo& after, const Grid&, const ChangeMap&)> changed;
+    std::function<void(const SceneInfo& before, const SceneInfo& after, const Grid&,
+                       const ChangeMap&)>
+        changed;
     /// At the end: any usable scene, normalised, by index.
-    std::function<void(const SiteRun&, const std::function<std::shared_ptr<const Scene>(std::size_t)>&)> finished;
+    std::function<void(const SiteRun&,
+                       const std::function<std::shared_ptr<const Scene>(std::size_t)>&)>
+        finished;
 };
 
-/// The straight line: scenes of one site in, report out. scenes as find_scenes gives them (those left out stay in the
-/// report with their reasons). One bad scene never stops the run. Throws DataError when no scene is usable or the
-/// area does not fit into the memory allowed.
+/// The straight line: scenes of one site in, report out. scenes as find_scenes gives them (those
+/// left out stay in the report with their reasons). One bad scene never stops the run. Throws
+/// DataError when no scene is usable or the area does not fit into the memory allowed.
 SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptions& options,
-                 const std::string& scratch_dir, const SiteObservers& observers, Progress& progress);
+                 const std::string& scratch_dir, const SiteObservers& observers,
+                 Progress& progress);
 
 }  // namespace fenceline

@@ -17,18 +17,22 @@
 namespace fenceline {
 namespace {
 
-std::vector<ProvenanceInput> inputs_of(const SiteRun& run, const std::vector<std::string>& catalogues) {
+std::vector<ProvenanceInput> inputs_of(const SiteRun& run,
+                                       const std::vector<std::string>& catalogues) {
     std::vector<ProvenanceInput> inputs;
-    const auto add = [&](const std::string& path, const std::string& name, const std::string& sha256) {
+    const auto add = [&](const std::string& path, const std::string& name,
+                         const std::string& sha256) {
         for (const ProvenanceInput& known : inputs)
             if (known.path == path) return;
         if (std::filesystem::is_regular_file(path)) inputs.push_back({path, name, sha256});
     };
     for (const SceneInfo& info : run.inputs) {
         add(info.path, info.source, info.sha256);
-        for (const std::string& sidecar : info.extra_files) add(sidecar, std::filesystem::path(sidecar).filename().string(), "");
+        for (const std::string& sidecar : info.extra_files)
+            add(sidecar, std::filesystem::path(sidecar).filename().string(), "");
     }
-    for (const std::string& path : catalogues) add(path, std::filesystem::path(path).filename().string(), "");
+    for (const std::string& path : catalogues)
+        add(path, std::filesystem::path(path).filename().string(), "");
     return inputs;
 }
 
@@ -39,23 +43,24 @@ SiteReportWriter::SiteReportWriter(StagedOutput& out, bool keep_registered, RunR
 
 void SiteReportWriter::keep(const Scene& scene) {
     if (keep_registered_)
-        write_cog(out_.path("registered/" + scene.info.id + ".tif"), scene.raster, PixelType::f32, 0,
-                  scene_metadata(scene.info));
+        write_cog(out_.path("registered/" + scene.info.id + ".tif"), scene.raster, PixelType::f32,
+                  0, scene_metadata(scene.info));
 }
 
-void SiteReportWriter::keep(const SceneInfo& before, const SceneInfo& after, const Grid& grid, const ChangeMap& map) {
+void SiteReportWriter::keep(const SceneInfo& before, const SceneInfo& after, const Grid& grid,
+                            const ChangeMap& map) {
     const std::string days = format_date(*before.datetime) + "_" + format_date(*after.datetime);
     const int again = interval_names_[days]++;
-    write_change_map(out_.path(fmt::format("change/{}{}.tif", days, again > 0 ? fmt::format("-{}", again + 1) : "")), map,
-                     grid, change_map_metadata(before, after));
+    write_change_map(out_.path(fmt::format("change/{}{}.tif", days,
+                                           again > 0 ? fmt::format("-{}", again + 1) : "")),
+                     map, grid, change_map_metadata(before, after));
 }
 
 SiteObservers SiteReportWriter::observers() {
     SiteObservers observers;
     observers.registered = [this](const Scene& scene) { keep(scene); };
-    observers.changed = [this](const SceneInfo& before, const SceneInfo& after, const Grid& grid, const ChangeMap& map) {
-        keep(before, after, grid, map);
-    };
+    observers.changed = [this](const SceneInfo& before, const SceneInfo& after, const Grid& grid,
+                               const ChangeMap& map) { keep(before, after, grid, map); };
     observers.finished = [this](const SiteRun& run, const auto& scene) {
         for (std::size_t i = 0; i < run.scenes.size(); ++i)
             for (ImageChip& chip : scene_chips(run.report, run.scenes[i].id, scene(i)->raster))
@@ -71,13 +76,16 @@ void SiteReportWriter::write(const SiteRun& run) {
     write_file(out_.path("report.html"), report_html(run.report, chips_, record_.parameters_ini));
     std::vector<TiePointRecord> ties;
     for (std::size_t i = 0; i < run.scenes.size(); ++i)
-        for (TiePointRecord& record : tie_point_records(run.scenes[i].id, run.alignments[i], run.grid)) ties.push_back(std::move(record));
+        for (TiePointRecord& record :
+             tie_point_records(run.scenes[i].id, run.alignments[i], run.grid))
+            ties.push_back(std::move(record));
     write_geopackage(out_.path("results.gpkg"), run.report, ties);
     write_file(out_.path("changes.geojson"), changes_geojson(run.report));
     write_kmz(out_.path("report.kmz"), run.report, chips_);
-    const Provenance provenance{record_.arguments, record_.parameters_ini, inputs_of(run, record_.files_read),
-                                record_.started, run_clock()};
-    write_file(out_.path("ro-crate-metadata.json"), ro_crate_json(run.report, provenance, out_.folder()));
+    const Provenance provenance{record_.arguments, record_.parameters_ini,
+                                inputs_of(run, record_.files_read), record_.started, run_clock()};
+    write_file(out_.path("ro-crate-metadata.json"),
+               ro_crate_json(run.report, provenance, out_.folder()));
 }
 
 }  // namespace fenceline

@@ -17,7 +17,8 @@ const fs::path kRoot = FENCELINE_SOURCE_DIR;
 std::vector<fs::path> sources_of(const fs::path& folder) {
     std::vector<fs::path> files;
     for (const auto& entry : fs::recursive_directory_iterator(folder))
-        if (entry.path().extension() == ".cpp" || entry.path().extension() == ".h") files.push_back(entry.path());
+        if (entry.path().extension() == ".cpp" || entry.path().extension() == ".h")
+            files.push_back(entry.path());
     return files;
 }
 
@@ -28,23 +29,27 @@ std::string text_of(const fs::path& path) {
 
 /// The room that a file or an include path belongs to; empty for foreign headers.
 std::string room_of(const std::string& path) {
-    for (const char* room : {"kernels", "core", "input", "output", "stages", "simulate", "evaluate", "verify", "commands"})
+    for (const char* room : {"kernels", "core", "input", "output", "stages", "simulate", "evaluate",
+                             "verify", "commands"})
         if (path.rfind(std::string(room) + "/", 0) == 0) return room;
-    for (const char* line : {"run_site", "compare_pair", "align_pair", "pair_grid", "site_report", "report_parts"})
+    for (const char* line :
+         {"run_site", "compare_pair", "align_pair", "pair_grid", "site_report", "report_parts"})
         if (path.rfind(line, 0) == 0) return "run_site";
     return {};
 }
 
 TEST(Architecture, IncludesGoDownOnly) {
-    const std::map<std::string, int> floor{{"kernels", 0}, {"core", 1},     {"input", 2},  {"simulate", 2},
-                                           {"stages", 4},  {"evaluate", 2}, {"verify", 2}, {"output", 3},
-                                           {"run_site", 5}, {"commands", 6}, {"main", 7}};
-    // The doors write and read the values of the rooms beside them, so a few sideways headers are allowed; a stage
-    // includes no door, and no door includes a stage but for the value it writes.
+    const std::map<std::string, int> floor{{"kernels", 0},  {"core", 1},   {"input", 2},
+                                           {"simulate", 2}, {"stages", 4}, {"evaluate", 2},
+                                           {"verify", 2},   {"output", 3}, {"run_site", 5},
+                                           {"commands", 6}, {"main", 7}};
+    // The doors write and read the values of the rooms beside them, so a few sideways headers are
+    // allowed; a stage includes no door, and no door includes a stage but for the value it writes.
     const std::regex include("#include \"([^\"]+)\"");
     for (const char* top : {"kernels", "pipeline"})
         for (const auto& file : sources_of(kRoot / top)) {
-            const std::string relative = fs::relative(file, top == std::string("pipeline") ? kRoot / top : kRoot).string();
+            const std::string relative =
+                fs::relative(file, top == std::string("pipeline") ? kRoot / top : kRoot).string();
             const std::string room = relative == "main.cpp" ? "main" : room_of(relative);
             ASSERT_FALSE(room.empty()) << file << " is in no room";
             const std::string text = text_of(file);
@@ -53,7 +58,8 @@ TEST(Architecture, IncludesGoDownOnly) {
                 if (target.empty()) continue;
                 if (room == "output" && target == "stages") continue;  // values such as ChangeMap
                 if (room == "stages") {
-                    EXPECT_TRUE(target == "stages" || target == "core" || target == "kernels") << relative << " includes " << (*it)[1];
+                    EXPECT_TRUE(target == "stages" || target == "core" || target == "kernels")
+                        << relative << " includes " << (*it)[1];
                 }
                 EXPECT_LE(floor.at(target), floor.at(room)) << relative << " includes " << (*it)[1];
             }
@@ -78,7 +84,8 @@ TEST(Architecture, KernelHeadersKnowNoImageLibrary) {
 }
 
 TEST(Architecture, AStageNeverTouchesFilesNorPrints) {
-    const std::regex doors("#include <(fstream|filesystem|iostream)>|std::fopen|fmt::print|std::cout|std::cerr");
+    const std::regex doors(
+        "#include <(fstream|filesystem|iostream)>|std::fopen|fmt::print|std::cout|std::cerr");
     for (const char* room : {"stages", "simulate", "evaluate", "verify"})
         if (fs::exists(kRoot / "pipeline" / room)) {
             for (const auto& file : sources_of(kRoot / "pipeline" / room))
@@ -89,13 +96,15 @@ TEST(Architecture, AStageNeverTouchesFilesNorPrints) {
 TEST(Architecture, NoIntrinsics) {
     const std::regex intrinsics("immintrin\\.h|arm_neon\\.h|_mm[0-9]*_");
     for (const char* top : {"kernels", "pipeline"})
-        for (const auto& file : sources_of(kRoot / top)) EXPECT_FALSE(std::regex_search(text_of(file), intrinsics)) << file;
+        for (const auto& file : sources_of(kRoot / top))
+            EXPECT_FALSE(std::regex_search(text_of(file), intrinsics)) << file;
 }
 
 TEST(Architecture, NoDrawerNames) {
     const std::regex drawer("(utils?|helpers?|common|manager|misc)\\.(h|cpp)$");
     for (const char* top : {"kernels", "pipeline", "tests"})
-        for (const auto& file : sources_of(kRoot / top)) EXPECT_FALSE(std::regex_search(file.string(), drawer)) << file;
+        for (const auto& file : sources_of(kRoot / top))
+            EXPECT_FALSE(std::regex_search(file.string(), drawer)) << file;
 }
 
 }  // namespace

@@ -14,7 +14,8 @@ TEST(Time, ReadsWhatImagesCarry) {
     for (const char* text : {"2017-08-29T04:50:11Z", "2017-08-29 04:50:11", "2017:08:29 04:50:11",
                              "2017-08-29T06:50:11+02:00", "\"2017-08-29T04:50:11.000000Z\";"})
         EXPECT_EQ(parse_time(text), want) << text;
-    for (const char* text : {"", "2017-13-01", "2017-02-30", "yesterday", "2017-08-29T25:00:00Z", "20170829", "2017-08-29x"})
+    for (const char* text : {"", "2017-13-01", "2017-02-30", "yesterday", "2017-08-29T25:00:00Z",
+                             "20170829", "2017-08-29x"})
         EXPECT_FALSE(parse_time(text)) << text;
     EXPECT_EQ(format_time(want), "2017-08-29T04:50:11Z");
     EXPECT_EQ(format_time(*parse_time("2010-01-01T00:00:00.25Z")), "2010-01-01T00:00:00.25Z");
@@ -23,7 +24,8 @@ TEST(Time, ReadsWhatImagesCarry) {
 TEST(Time, FindsDatesInFileNames) {
     EXPECT_EQ(time_in_file_name("S2_L1C_RGB_20170302.tif"), time_from_civil(2017, 3, 2));
     EXPECT_EQ(time_in_file_name("camp-2009-10-04_pan.tif"), time_from_civil(2009, 10, 4));
-    EXPECT_EQ(time_in_file_name("20210430T022531_x.tif"), time_from_civil(2021, 4, 30, 2 * 3600 + 25 * 60 + 31));
+    EXPECT_EQ(time_in_file_name("20210430T022531_x.tif"),
+              time_from_civil(2021, 4, 30, 2 * 3600 + 25 * 60 + 31));
     EXPECT_FALSE(time_in_file_name("103001000420170302.tif")) << "part of a longer number";
     EXPECT_FALSE(time_in_file_name("tile_33548-5137.tif"));
     EXPECT_FALSE(time_in_file_name("x_20171301.tif"));
@@ -38,7 +40,8 @@ TEST(Time, CivilRoundTripOverFourCenturies) {
 }
 
 TEST(Geodesic, AgreesWithTheProjectedAreaNearTheCentralMeridian) {
-    // A 1 km square in UTM 52N on the central meridian, where the scale is 0.9996 in both directions.
+    // A 1 km square in UTM 52N on the central meridian, where the scale is 0.9996 in both
+    // directions.
     const Transform to_lonlat("EPSG:32652", "EPSG:4326");
     const Ring square{{500000, 4630000}, {501000, 4630000}, {501000, 4631000}, {500000, 4631000}};
     const auto m = measure_ring(to_lonlat(square));
@@ -60,7 +63,8 @@ TEST(Geometry, ResamplesClosedLinesEvenly) {
 TEST(Warp, LocalFieldIsExactAtNodesAndLinearBetween) {
     LocalField field{10, 5, 4, std::vector<float>(20), std::vector<float>(20)};
     for (int j = 0; j < 4; ++j)
-        for (int i = 0; i < 5; ++i) field.dx[static_cast<std::size_t>(j * 5 + i)] = static_cast<float>(i) * 0.5F;
+        for (int i = 0; i < 5; ++i)
+            field.dx[static_cast<std::size_t>(j * 5 + i)] = static_cast<float>(i) * 0.5F;
     EXPECT_NEAR(field({20, 10}).x, 1.0, 1e-6);
     EXPECT_NEAR(field({25, 13}).x, 1.25, 1e-6);
     EXPECT_NEAR(field({-5, 0}).x, 0.0, 1e-6);

@@ -21,33 +21,48 @@ struct AlignArguments {
     AlignPairOptions options;
 };
 
-CommandOutput align_images(const AlignArguments& arguments, const Common& common, Progress& progress) {
+CommandOutput align_images(const AlignArguments& arguments, const Common& common,
+                           Progress& progress) {
     std::vector<std::string> faults;
     for (const std::string& path : {arguments.out, arguments.ties})
         if (!path.empty())
-            if (std::string fault = output_file_fault(path, arguments.overwrite); !fault.empty()) faults.push_back(fault);
+            if (std::string fault = output_file_fault(path, arguments.overwrite); !fault.empty())
+                faults.push_back(fault);
     if (!faults.empty()) throw UsageError(faults);
     const SceneInfo reference = single_image(arguments.reference, arguments.options.georef);
     const SceneInfo target = single_image(arguments.target, arguments.options.georef);
     CommandOutput output;
     if (common.dry_run) {
-        output.text = fmt::format("read  {}\nread  {}\nwrite {}\n", reference.path, target.path, arguments.out);
-        output.json = nlohmann::json{{"dry_run", true}, {"reads", {reference.path, target.path}}, {"writes", arguments.out}}.dump();
+        output.text = fmt::format("read  {}\nread  {}\nwrite {}\n", reference.path, target.path,
+                                  arguments.out);
+        output.json = nlohmann::json{{"dry_run", true},
+                                     {"reads", {reference.path, target.path}},
+                                     {"writes", arguments.out}}
+                          .dump();
         return output;
     }
     const AlignOutcome done = align_pair(reference, target, arguments.options, progress);
     const Alignment& a = done.alignment;
     const RegistrationSummary summary = registration_summary(a);
     output.text = fmt::format(
-        "{}: {} by {} tie points; mean shift {:+.2f} m east, {:+.2f} m north; held-out RMSE {:.2f} m, CE90 {:.2f} m{}\n",
+        "{}: {} by {} tie points; mean shift {:+.2f} m east, {:+.2f} m north; held-out RMSE {:.2f} "
+        "m, CE90 {:.2f} m{}\n",
         summary.status, summary.model, summary.tie_points, a.dx_m, a.dy_m, a.rmse_m, a.ce90_m,
         a.reason.empty() ? "" : "; " + a.reason);
-    output.json = nlohmann::json{{"status", summary.status}, {"model", summary.model}, {"tie_points", summary.tie_points},
-                                 {"dx_m", a.dx_m}, {"dy_m", a.dy_m}, {"rmse_m", a.rmse_m}, {"ce90_m", a.ce90_m},
-                                 {"effective_gsd_m", a.effective_gsd_m}, {"reason", a.reason}, {"out", arguments.out}}
+    output.json = nlohmann::json{{"status", summary.status},
+                                 {"model", summary.model},
+                                 {"tie_points", summary.tie_points},
+                                 {"dx_m", a.dx_m},
+                                 {"dy_m", a.dy_m},
+                                 {"rmse_m", a.rmse_m},
+                                 {"ce90_m", a.ce90_m},
+                                 {"effective_gsd_m", a.effective_gsd_m},
+                                 {"reason", a.reason},
+                                 {"out", arguments.out}}
                       .dump();
     if (a.status == RegistrationStatus::fail)
-        throw DataError(arguments.target, "it could not be registered: " + a.reason, "nothing was written");
+        throw DataError(arguments.target, "it could not be registered: " + a.reason,
+                        "nothing was written");
     Raster registered = done.registered.raster;
     registered.grid = done.grid;
     write_file_whole(arguments.out, [&](const std::string& path) {
@@ -69,11 +84,14 @@ Command align_command() {
     command.usage = "fenceline align REFERENCE TARGET --out FILE.tif [OPTIONS]";
     command.summary = "co-register one image";
     command.notes =
-        "FILE.tif is TARGET on REFERENCE's grid, sampled once (32-bit float, no data 0). The residual is measured on tie\n"
-        "points that the model has not seen. When nothing fits, that is said (exit 1) and nothing is written.";
+        "FILE.tif is TARGET on REFERENCE's grid, sampled once (32-bit float, no data 0). The "
+        "residual is measured on tie\n"
+        "points that the model has not seen. When nothing fits, that is said (exit 1) and nothing "
+        "is written.";
     command.declare = [arguments](OptionTable& table) {
         AlignArguments& a = *arguments;
-        Option& reference = table.text("reference", a.reference, "REFERENCE", "the image that stays");
+        Option& reference =
+            table.text("reference", a.reference, "REFERENCE", "the image that stays");
         reference.required = true;
         reference.position = 0;
         Option& target = table.text("target", a.target, "TARGET", "the image that is moved");
@@ -82,11 +100,15 @@ Command align_command() {
         table.text("out", a.out, "FILE.tif", "the registered image").required = true;
         table.text("ties", a.ties, "FILE.gpkg", "write the tie points");
         table("overwrite", a.overwrite, "replace files that exist");
-        table.text("dem", a.options.georef.dem_path, "FILE", "heights for images that come with RPCs");
-        table("height", a.options.georef.height_m, Range{-500, 9000}, "m", "constant height for images that come with RPCs and no --dem");
+        table.text("dem", a.options.georef.dem_path, "FILE",
+                   "heights for images that come with RPCs");
+        table("height", a.options.georef.height_m, Range{-500, 9000}, "m",
+              "constant height for images that come with RPCs and no --dem");
         describe(a.options, table);
     };
-    command.run = [arguments](const Common& common, Progress& progress) { return align_images(*arguments, common, progress); };
+    command.run = [arguments](const Common& common, Progress& progress) {
+        return align_images(*arguments, common, progress);
+    };
     return command;
 }
 

@@ -29,7 +29,7 @@ struct Common {
     bool quiet = false, verbose = false, json = false, dry_run = false;
 
     std::vector<std::string> arguments;  ///< as typed, for provenance
-    std::string effective_ini;  ///< every value that was used
+    std::string effective_ini;           ///< every value that was used
 };
 
 /// What a command hands back: text for people, or the same as JSON with --json.

@@ -29,26 +29,36 @@ CommandOutput compare(const CompareArguments& arguments, const Common& common, P
     if (after.id == before.id) after.id += "-after";
     CommandOutput output;
     if (common.dry_run) {
-        output.text = fmt::format("read  {}\nread  {}\nwrite {}\n", before.path, after.path, arguments.out);
-        output.json = nlohmann::json{{"dry_run", true}, {"reads", {before.path, after.path}}, {"writes", arguments.out}}.dump();
+        output.text =
+            fmt::format("read  {}\nread  {}\nwrite {}\n", before.path, after.path, arguments.out);
+        output.json =
+            nlohmann::json{
+                {"dry_run", true}, {"reads", {before.path, after.path}}, {"writes", arguments.out}}
+                .dump();
         return output;
     }
     CompareOptions options = arguments.options;
     options.max_memory_bytes = static_cast<std::size_t>(common.max_memory_mib) << 20;
     StagedOutput out(arguments.out, arguments.overwrite);
-    const CompareOutcome done = compare_pair(std::move(before), std::move(after), options, progress);
+    const CompareOutcome done =
+        compare_pair(std::move(before), std::move(after), options, progress);
     const std::string json = report_json(done.report);
     validate_report(json);
     write_file(out.path("report.json"), json);
     write_file(out.path("changes.geojson"), changes_geojson(done.report));
-    write_change_map(out.path("change.tif"), done.map, done.grid, change_map_metadata(done.before.info, done.after.info));
+    write_change_map(out.path("change.tif"), done.map, done.grid,
+                     change_map_metadata(done.before.info, done.after.info));
     out.commit();
     const RegistrationSummary registration = *done.report.scenes[1].registration;
-    output.text = fmt::format("{} changes; registered by {} ({}), held-out RMSE {:.2f} m\n{}\n", done.report.changes.size(),
-                              registration.model, registration.status, registration.rmse_m, arguments.out);
+    output.text = fmt::format("{} changes; registered by {} ({}), held-out RMSE {:.2f} m\n{}\n",
+                              done.report.changes.size(), registration.model, registration.status,
+                              registration.rmse_m, arguments.out);
     output.json = nlohmann::json{{"out", arguments.out},
                                  {"changes", done.report.changes.size()},
-                                 {"registration", {{"model", registration.model}, {"status", registration.status}, {"rmse_m", registration.rmse_m}}}}
+                                 {"registration",
+                                  {{"model", registration.model},
+                                   {"status", registration.status},
+                                   {"rmse_m", registration.rmse_m}}}}
                       .dump();
     return output;
 }
@@ -61,7 +71,9 @@ Command compare_command() {
     command.name = "compare";
     command.usage = "fenceline compare BEFORE AFTER --out DIR [OPTIONS]";
     command.summary = "one pair, no site needed → change map and changes";
-    command.notes = "DIR gets change.tif (class and probability, on BEFORE's grid), changes.geojson and report.json.";
+    command.notes =
+        "DIR gets change.tif (class and probability, on BEFORE's grid), changes.geojson and "
+        "report.json.";
     command.declare = [arguments](OptionTable& table) {
         CompareArguments& a = *arguments;
         Option& before = table.text("before", a.before, "BEFORE", "the earlier image");
@@ -71,12 +83,18 @@ Command compare_command() {
         after.required = true;
         after.position = 1;
         table.text("out", a.out, "DIR", "folder that the result is written to").required = true;
-        table("overwrite", a.overwrite, "replace DIR when it exists; its old content stays whole until the new one is complete");
-        table.text("dem", a.options.georef.dem_path, "FILE", "heights for images that come with RPCs");
-        table("height", a.options.georef.height_m, Range{-500, 9000}, "m", "constant height for images that come with RPCs and no --dem");
+        table("overwrite", a.overwrite,
+              "replace DIR when it exists; its old content stays whole until the new one is "
+              "complete");
+        table.text("dem", a.options.georef.dem_path, "FILE",
+                   "heights for images that come with RPCs");
+        table("height", a.options.georef.height_m, Range{-500, 9000}, "m",
+              "constant height for images that come with RPCs and no --dem");
         describe(a.options, table);
     };
-    command.run = [arguments](const Common& common, Progress& progress) { return compare(*arguments, common, progress); };
+    command.run = [arguments](const Common& common, Progress& progress) {
+        return compare(*arguments, common, progress);
+    };
     return command;
 }
 

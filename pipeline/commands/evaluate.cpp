@@ -21,12 +21,15 @@ struct EvaluateArguments {
 
 CommandOutput score(const EvaluateArguments& arguments, const Common& common, Progress& progress) {
     if (arguments.reports.size() != arguments.truths.size())
-        throw UsageError(fmt::format("--report is given {} times, --truth {} times; allowed: one truth per report, in the same order",
-                                     arguments.reports.size(), arguments.truths.size()));
+        throw UsageError(
+            fmt::format("--report is given {} times, --truth {} times; allowed: one truth per "
+                        "report, in the same order",
+                        arguments.reports.size(), arguments.truths.size()));
     CommandOutput output;
     if (common.dry_run) {
         for (std::size_t i = 0; i < arguments.reports.size(); ++i)
-            output.text += fmt::format("read  {}\nread  {}\n", arguments.reports[i], arguments.truths[i]);
+            output.text +=
+                fmt::format("read  {}\nread  {}\n", arguments.reports[i], arguments.truths[i]);
         output.json = nlohmann::json{{"dry_run", true}, {"reads", arguments.reports}}.dump();
         return output;
     }
@@ -37,7 +40,8 @@ CommandOutput score(const EvaluateArguments& arguments, const Common& common, Pr
         const Report truth = read_report(arguments.truths[i]);
         const TruthFrames frames = read_truth_frames(arguments.truths[i]);
         scores.push_back(evaluate(report, truth, arguments.options,
-                                  arguments.family.empty() ? frames.family : arguments.family, frames.displacements));
+                                  arguments.family.empty() ? frames.family : arguments.family,
+                                  frames.displacements));
         progress.step(arguments.reports[i]);
     }
     const auto families = aggregate(scores, arguments.options);
@@ -52,17 +56,25 @@ Command evaluate_command() {
     const auto arguments = std::make_shared<EvaluateArguments>();
     Command command;
     command.name = "evaluate";
-    command.usage = "fenceline evaluate --report FILE --truth FILE [--report FILE --truth FILE …] [OPTIONS]";
+    command.usage =
+        "fenceline evaluate --report FILE --truth FILE [--report FILE --truth FILE …] [OPTIONS]";
     command.summary = "score a report against truth";
-    command.notes = "Several reports, each with its truth in the same order, are pooled; intervals come from resampling the series.";
+    command.notes =
+        "Several reports, each with its truth in the same order, are pooled; intervals come from "
+        "resampling the series.";
     command.declare = [arguments](OptionTable& table) {
         EvaluateArguments& a = *arguments;
-        table.list("report", a.reports, "FILE", "report.json of a run; may be given several times").required = true;
-        table.list("truth", a.truths, "FILE", "truth.json of the simulated series; one per report").required = true;
-        table.text("family", a.family, "NAME", "pool the series under this name; the truth's own family when not given");
+        table.list("report", a.reports, "FILE", "report.json of a run; may be given several times")
+            .required = true;
+        table.list("truth", a.truths, "FILE", "truth.json of the simulated series; one per report")
+            .required = true;
+        table.text("family", a.family, "NAME",
+                   "pool the series under this name; the truth's own family when not given");
         describe(a.options, table);
     };
-    command.run = [arguments](const Common& common, Progress& progress) { return score(*arguments, common, progress); };
+    command.run = [arguments](const Common& common, Progress& progress) {
+        return score(*arguments, common, progress);
+    };
     return command;
 }
 

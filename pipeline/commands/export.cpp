@@ -25,7 +25,10 @@ CommandOutput export_report(const ExportArguments& arguments, const Common& comm
     const Report report = read_report(arguments.report);
     CommandOutput output;
     output.text = arguments.out + "\n";
-    output.json = nlohmann::json{{"format", arguments.format}, {"out", arguments.out}, {"dry_run", common.dry_run}}.dump();
+    output.json =
+        nlohmann::json{
+            {"format", arguments.format}, {"out", arguments.out}, {"dry_run", common.dry_run}}
+            .dump();
     if (common.dry_run) return output;
     StagedOutput out(arguments.out, arguments.overwrite);
     if (arguments.format == "csv")
@@ -35,7 +38,8 @@ CommandOutput export_report(const ExportArguments& arguments, const Common& comm
     else if (arguments.format == "uwazi")
         export_uwazi(report, sha256_of_file(arguments.report), out.folder());
     else
-        export_bagit(report, std::filesystem::absolute(arguments.report).parent_path().string(), run_clock(), out.folder());
+        export_bagit(report, std::filesystem::absolute(arguments.report).parent_path().string(),
+                     run_clock(), out.folder());
     out.commit();
     return output;
 }
@@ -52,11 +56,14 @@ Command export_command() {
     command.declare = [arguments](OptionTable& table) {
         ExportArguments& a = *arguments;
         table.text("report", a.report, "FILE", "report.json of a run").required = true;
-        table.choice("format", a.format, {"stac", "uwazi", "bagit", "csv"}, "what to write").required = true;
+        table.choice("format", a.format, {"stac", "uwazi", "bagit", "csv"}, "what to write")
+            .required = true;
         table.text("out", a.out, "DIR", "folder that is written").required = true;
         table("overwrite", a.overwrite, "replace DIR when it exists");
     };
-    command.run = [arguments](const Common& common, Progress&) { return export_report(*arguments, common); };
+    command.run = [arguments](const Common& common, Progress&) {
+        return export_report(*arguments, common);
+    };
     return command;
 }
 

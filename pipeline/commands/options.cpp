@@ -17,9 +17,12 @@ namespace po = boost::program_options;
 namespace {
 
 bool is_flag(const Option& option) { return std::holds_alternative<bool*>(option.value); }
-bool is_list(const Option& option) { return std::holds_alternative<std::vector<std::string>*>(option.value); }
+bool is_list(const Option& option) {
+    return std::holds_alternative<std::vector<std::string>*>(option.value);
+}
 bool is_number(const Option& option) {
-    return std::holds_alternative<double*>(option.value) || std::holds_alternative<int*>(option.value);
+    return std::holds_alternative<double*>(option.value) ||
+           std::holds_alternative<int*>(option.value);
 }
 bool is_parameter(const Option& option) { return option.name.find('.') != std::string::npos; }
 
@@ -37,7 +40,8 @@ std::string number_text(double value) {
 
 std::string range_text(const Range& range) {
     const bool low = std::isfinite(range.low), high = std::isfinite(range.high);
-    if (low && high) return fmt::format("{} to {}", number_text(range.low), number_text(range.high));
+    if (low && high)
+        return fmt::format("{} to {}", number_text(range.low), number_text(range.high));
     if (low) return fmt::format("{} or more", number_text(range.low));
     if (high) return fmt::format("{} or less", number_text(range.high));
     return "any number";
@@ -52,7 +56,8 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
         row[0] = i;
         for (std::size_t j = 1; j <= b.size(); ++j) {
             const std::size_t above = row[j];
-            row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0U : 1U)});
+            row[j] =
+                std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0U : 1U)});
             diagonal = above;
         }
     }
@@ -63,11 +68,13 @@ std::string did_you_mean(const std::string& name, const OptionTable& table, cons
     std::string best;
     std::size_t least = std::max<std::size_t>(3, name.size() / 3);
     for (const Option& option : table.options())
-        if (const std::size_t d = edit_distance(name, option.name); d < least) least = d, best = option.name;
+        if (const std::size_t d = edit_distance(name, option.name); d < least)
+            least = d, best = option.name;
     return best.empty() ? "" : fmt::format("; did you mean {}{}?", prefix, best);
 }
 
-/// The key of an option in the INI file: parameters keep their section, a command's own options get the command's.
+/// The key of an option in the INI file: parameters keep their section, a command's own options get
+/// the command's.
 std::string ini_key(const Option& option, const std::string& command) {
     return option.everywhere || is_parameter(option) ? option.name : command + "." + option.name;
 }
@@ -75,20 +82,22 @@ std::string ini_key(const Option& option, const std::string& command) {
 /// Sets the value from text; returns the fault, empty when there is none.
 std::string assign(const Option& option, const std::string& text, const std::string& where) {
     const auto fault = [&](const std::string& allowed) {
-        return fmt::format("{}: '{}' is not allowed for {}; allowed: {}", where, text, option.name, allowed);
+        return fmt::format("{}: '{}' is not allowed for {}; allowed: {}", where, text, option.name,
+                           allowed);
     };
     const char* const end_of_text = text.data() + text.size();
     if (auto* const* number = std::get_if<double*>(&option.value)) {
         double parsed = 0;
         const auto [end, error] = std::from_chars(text.data(), end_of_text, parsed);
-        if (error != std::errc{} || end != end_of_text || !std::isfinite(parsed) || parsed < option.range.low ||
-            parsed > option.range.high)
+        if (error != std::errc{} || end != end_of_text || !std::isfinite(parsed) ||
+            parsed < option.range.low || parsed > option.range.high)
             return fault(range_text(option.range) + (option.unit.empty() ? "" : " " + option.unit));
         **number = parsed;
     } else if (auto* const* whole = std::get_if<int*>(&option.value)) {
         int parsed = 0;
         const auto [end, error] = std::from_chars(text.data(), end_of_text, parsed);
-        if (error != std::errc{} || end != end_of_text || parsed < option.range.low || parsed > option.range.high)
+        if (error != std::errc{} || end != end_of_text || parsed < option.range.low ||
+            parsed > option.range.high)
             return fault("a whole number, " + range_text(option.range));
         **whole = parsed;
     } else if (auto* const* flag = std::get_if<bool*>(&option.value)) {
@@ -99,7 +108,8 @@ std::string assign(const Option& option, const std::string& text, const std::str
         else
             return fault("true, false");
     } else if (auto* const* word = std::get_if<std::string*>(&option.value)) {
-        if (!option.allowed.empty() && std::find(option.allowed.begin(), option.allowed.end(), text) == option.allowed.end())
+        if (!option.allowed.empty() &&
+            std::find(option.allowed.begin(), option.allowed.end(), text) == option.allowed.end())
             return fault(joined(option.allowed));
         **word = text;
     } else if (auto* const* words = std::get_if<std::vector<std::string>*>(&option.value)) {
@@ -139,10 +149,13 @@ Settings read_command_line(const OptionTable& table, const std::vector<std::stri
         bool unknown = false;
         for (const auto& option : parsed.options) {
             if (!option.unregistered) continue;
-            const std::string text = option.original_tokens.empty() ? option.string_key : option.original_tokens.front();
-            const std::string bare = text.substr(std::min(text.find_first_not_of('-'), text.size()));
-            faults.push_back(fmt::format("unknown option {}{}", text,
-                                         did_you_mean(bare.substr(0, bare.find('=')), table, "--")));
+            const std::string text =
+                option.original_tokens.empty() ? option.string_key : option.original_tokens.front();
+            const std::string bare =
+                text.substr(std::min(text.find_first_not_of('-'), text.size()));
+            faults.push_back(
+                fmt::format("unknown option {}{}", text,
+                            did_you_mean(bare.substr(0, bare.find('=')), table, "--")));
             unknown = true;
         }
         for (const auto& option : parsed.options) {
@@ -150,7 +163,8 @@ Settings read_command_line(const OptionTable& table, const std::vector<std::stri
             if (option.string_key.empty()) {
                 // Behind an unknown option a word may be its value: say only what is certain.
                 if (!unknown)
-                    for (const auto& word : option.value) faults.push_back(fmt::format("unexpected argument '{}'", word));
+                    for (const auto& word : option.value)
+                        faults.push_back(fmt::format("unexpected argument '{}'", word));
                 continue;
             }
             auto& values = settings[option.string_key];
@@ -164,7 +178,8 @@ Settings read_command_line(const OptionTable& table, const std::vector<std::stri
 }
 
 Settings read_ini(const OptionTable& table, const std::string& command, const std::string& path,
-                  const std::vector<std::string>& known_elsewhere, std::vector<std::string>& faults) {
+                  const std::vector<std::string>& known_elsewhere,
+                  std::vector<std::string>& faults) {
     Settings settings;
     std::ifstream file(path);
     if (!file) {
@@ -172,7 +187,8 @@ Settings read_ini(const OptionTable& table, const std::string& command, const st
         return settings;
     }
     std::map<std::string, std::string> name_of_key;
-    for (const Option& option : table.options()) name_of_key[ini_key(option, command)] = option.name;
+    for (const Option& option : table.options())
+        name_of_key[ini_key(option, command)] = option.name;
     const std::set<std::string> elsewhere(known_elsewhere.begin(), known_elsewhere.end());
     try {
         const po::options_description none;
@@ -193,24 +209,29 @@ Settings read_ini(const OptionTable& table, const std::string& command, const st
 
 }  // namespace
 
-void OptionTable::operator()(const char* name, double& value, Range range, const char* unit, const char* why) {
+void OptionTable::operator()(const char* name, double& value, Range range, const char* unit,
+                             const char* why) {
     options_.push_back({name, &value, range, unit, why, {}, false, -1, false});
 }
-void OptionTable::operator()(const char* name, int& value, Range range, const char* unit, const char* why) {
+void OptionTable::operator()(const char* name, int& value, Range range, const char* unit,
+                             const char* why) {
     options_.push_back({name, &value, range, unit, why, {}, false, -1, false});
 }
 void OptionTable::operator()(const char* name, bool& value, const char* why) {
     options_.push_back({name, &value, {}, "", why, {}, false, -1, false});
 }
-Option& OptionTable::text(const char* name, std::string& value, const char* placeholder, const char* why) {
+Option& OptionTable::text(const char* name, std::string& value, const char* placeholder,
+                          const char* why) {
     options_.push_back({name, &value, {}, placeholder, why, {}, false, -1, false});
     return options_.back();
 }
-Option& OptionTable::list(const char* name, std::vector<std::string>& value, const char* placeholder, const char* why) {
+Option& OptionTable::list(const char* name, std::vector<std::string>& value,
+                          const char* placeholder, const char* why) {
     options_.push_back({name, &value, {}, placeholder, why, {}, false, -1, false});
     return options_.back();
 }
-Option& OptionTable::choice(const char* name, std::string& value, std::vector<std::string> allowed, const char* why) {
+Option& OptionTable::choice(const char* name, std::string& value, std::vector<std::string> allowed,
+                            const char* why) {
     Option& option = text(name, value, "WORD", why);
     option.allowed = std::move(allowed);
     return option;
@@ -224,13 +245,15 @@ std::string value_text(const Option& option) {
     return {};
 }
 
-void parse_options(const OptionTable& table, const std::string& command, const std::vector<std::string>& arguments,
+void parse_options(const OptionTable& table, const std::string& command,
+                   const std::vector<std::string>& arguments,
                    const std::vector<std::string>& known_elsewhere) {
     std::vector<std::string> faults;
     const Settings line = read_command_line(table, arguments, faults);
     const auto given = [&](const char* option) { return line.count(option) != 0; };
     Settings file;
-    if (given("config")) file = read_ini(table, command, line.at("config").back(), known_elsewhere, faults);
+    if (given("config"))
+        file = read_ini(table, command, line.at("config").back(), known_elsewhere, faults);
     const bool informational = given("help") || given("version") || given("print-config");
     for (const Option& option : table.options()) {
         // The more specific source wins as a whole: a list on the command line replaces the file's.
@@ -239,36 +262,43 @@ void parse_options(const OptionTable& table, const std::string& command, const s
         const auto found = source.find(option.name);
         if (found == source.end()) {
             if (option.required && !informational)
-                faults.push_back(fmt::format("{} is missing: {}",
-                                             option.position >= 0 ? option.unit : "--" + option.name + " " + option.unit,
-                                             option.why));
+                faults.push_back(fmt::format(
+                    "{} is missing: {}",
+                    option.position >= 0 ? option.unit : "--" + option.name + " " + option.unit,
+                    option.why));
             continue;
         }
         if (!is_list(option) && !is_flag(option) && on_line && found->second.size() > 1)
-            faults.push_back(fmt::format("--{} is given {} times", option.name, found->second.size()));
+            faults.push_back(
+                fmt::format("--{} is given {} times", option.name, found->second.size()));
         const std::string where = on_line ? "command line" : line.at("config").back();
         for (const std::string& text : found->second)
-            if (std::string fault = assign(option, text, where); !fault.empty()) faults.push_back(std::move(fault));
+            if (std::string fault = assign(option, text, where); !fault.empty())
+                faults.push_back(std::move(fault));
     }
     if (!faults.empty()) throw UsageError(faults);
 }
 
 std::string print_ini(const OptionTable& table, const std::string& command) {
-    // Keys without a section must come first in an INI file; then section by section, in the order of declaration.
+    // Keys without a section must come first in an INI file; then section by section, in the order
+    // of declaration.
     std::vector<std::string> sections{""};
     std::map<std::string, std::string> lines;
     for (const Option& option : table.options()) {
-        if (option.name == "help" || option.name == "version" || option.name == "print-config" || option.name == "config")
+        if (option.name == "help" || option.name == "version" || option.name == "print-config" ||
+            option.name == "config")
             continue;
         const std::string key = ini_key(option, command);
         const auto dot = key.find('.');
         const std::string section = dot == std::string::npos ? "" : key.substr(0, dot);
         const std::string name = dot == std::string::npos ? key : key.substr(dot + 1);
-        if (std::find(sections.begin(), sections.end(), section) == sections.end()) sections.push_back(section);
+        if (std::find(sections.begin(), sections.end(), section) == sections.end())
+            sections.push_back(section);
         std::string& out = lines[section];
         out += fmt::format("# {}", option.why);
         if (is_number(option))
-            out += fmt::format(" [{}{}]", range_text(option.range), option.unit.empty() ? "" : " " + option.unit);
+            out += fmt::format(" [{}{}]", range_text(option.range),
+                               option.unit.empty() ? "" : " " + option.unit);
         if (!option.allowed.empty()) out += fmt::format(" [{}]", joined(option.allowed));
         out += "\n";
         std::vector<std::string> values;
@@ -282,25 +312,31 @@ std::string print_ini(const OptionTable& table, const std::string& command) {
     std::string all;
     for (const auto& section : sections)
         if (!lines[section].empty())
-            all += (section.empty() ? "" : fmt::format("{}[{}]\n", all.empty() ? "" : "\n", section)) + lines[section];
+            all +=
+                (section.empty() ? "" : fmt::format("{}[{}]\n", all.empty() ? "" : "\n", section)) +
+                lines[section];
     return all;
 }
 
-std::string help_text(const OptionTable& table, const std::string& usage, const std::string& summary,
-                      const std::string& notes) {
+std::string help_text(const OptionTable& table, const std::string& usage,
+                      const std::string& summary, const std::string& notes) {
     std::string out = fmt::format("Usage: {}\n\n{}\n", usage, summary);
     const auto line_of = [&](const Option& option) {
-        std::string left = option.position >= 0 ? fmt::format("  {}", option.unit) : fmt::format("  --{}", option.name);
-        if (option.position < 0 && !is_flag(option)) left += is_number(option) ? " N" : " " + option.unit;
+        std::string left = option.position >= 0 ? fmt::format("  {}", option.unit)
+                                                : fmt::format("  --{}", option.name);
+        if (option.position < 0 && !is_flag(option))
+            left += is_number(option) ? " N" : " " + option.unit;
         std::string right = option.why;
         if (!option.allowed.empty()) right += fmt::format(" ({})", joined(option.allowed));
         if (is_number(option))
-            right += fmt::format(" [{}{}; {}]", value_text(option), option.unit.empty() ? "" : " " + option.unit,
-                                 range_text(option.range));
+            right +=
+                fmt::format(" [{}{}; {}]", value_text(option),
+                            option.unit.empty() ? "" : " " + option.unit, range_text(option.range));
         else if (std::holds_alternative<std::string*>(option.value) && !value_text(option).empty())
             right += fmt::format(" [{}]", value_text(option));
         if (option.required) right += " (required)";
-        return left.size() < 30 ? fmt::format("{:<30} {}\n", left, right) : fmt::format("{}\n{:<30} {}\n", left, "", right);
+        return left.size() < 30 ? fmt::format("{:<30} {}\n", left, right)
+                                : fmt::format("{}\n{:<30} {}\n", left, "", right);
     };
     const auto group = [&](const char* title, auto&& wanted) {
         std::string lines;

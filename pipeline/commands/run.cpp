@@ -8,10 +8,10 @@
 #include "commands/site_choice.h"
 #include "core/error.h"
 #include "input/scene_catalog.h"
-#include "site_report.h"
 #include "output/provenance.h"
 #include "output/staged_output.h"
 #include "run_site.h"
+#include "site_report.h"
 
 namespace fenceline {
 namespace {
@@ -23,7 +23,8 @@ struct RunArguments {
     RunOptions options;
 };
 
-CommandOutput say_what_would_be_done(const RunArguments& arguments, const std::vector<SceneInfo>& scenes) {
+CommandOutput say_what_would_be_done(const RunArguments& arguments,
+                                     const std::vector<SceneInfo>& scenes) {
     CommandOutput output;
     auto listed = nlohmann::json::array();
     for (const SceneInfo& scene : scenes) {
@@ -33,7 +34,8 @@ CommandOutput say_what_would_be_done(const RunArguments& arguments, const std::v
         listed.push_back({{"id", scene.id}, {"path", scene.path}, {"left_out", scene.left_out}});
     }
     output.text += fmt::format("write {}\n", arguments.out);
-    output.json = nlohmann::json{{"dry_run", true}, {"reads", listed}, {"writes", arguments.out}}.dump();
+    output.json =
+        nlohmann::json{{"dry_run", true}, {"reads", listed}, {"writes", arguments.out}}.dump();
     return output;
 }
 
@@ -41,26 +43,30 @@ CommandOutput summarise(const RunArguments& arguments, const Report& report) {
     CommandOutput output;
     int used = 0, left_out = 0, confirmed = 0;
     for (const ReportScene& scene : report.scenes) ++(scene.role == "left_out" ? left_out : used);
-    for (const ReportChange& change : report.changes) confirmed += change.state == "confirmed" ? 1 : 0;
+    for (const ReportChange& change : report.changes)
+        confirmed += change.state == "confirmed" ? 1 : 0;
     if (report.simulated) output.text += "Simulated images: nothing below is about a real place.\n";
     auto findings = nlohmann::json::array();
     for (const ReportFinding& finding : report.findings) {
-        output.text += fmt::format("- {} ({}; confidence {})\n", finding.statement, finding.likelihood, finding.confidence);
+        output.text += fmt::format("- {} ({}; confidence {})\n", finding.statement,
+                                   finding.likelihood, finding.confidence);
         findings.push_back(finding.statement);
     }
     for (const ReportScene& scene : report.scenes)
-        if (scene.role == "left_out") output.text += fmt::format("left out: {}: {}\n", scene.id, scene.reason);
+        if (scene.role == "left_out")
+            output.text += fmt::format("left out: {}: {}\n", scene.id, scene.reason);
     output.text += fmt::format("{}/report.html\n", arguments.out);
-    output.json = nlohmann::json{{"out", arguments.out},
-                                 {"simulated", report.simulated},
-                                 {"scenes_used", used},
-                                 {"scenes_left_out", left_out},
-                                 {"perimeters", report.perimeters.size()},
-                                 {"structures", report.structures.size()},
-                                 {"changes", report.changes.size()},
-                                 {"changes_confirmed", confirmed},
-                                 {"findings", findings}}
-                      .dump();
+    output.json = nlohmann::json{
+        {"out", arguments.out},
+        {"simulated", report.simulated},
+        {"scenes_used", used},
+        {"scenes_left_out", left_out},
+        {"perimeters", report.perimeters.size()},
+        {"structures", report.structures.size()},
+        {"changes", report.changes.size()},
+        {"changes_confirmed", confirmed},
+        {"findings",
+         findings}}.dump();
     if (left_out > 0) output.exit_code = kSomeLeftOut;
     if (arguments.alert && confirmed > 0) output.exit_code = kNewConfirmedChange;
     return output;
@@ -68,7 +74,8 @@ CommandOutput summarise(const RunArguments& arguments, const Report& report) {
 
 std::vector<std::string> files_read(const RunArguments& arguments, const Common& common) {
     std::vector<std::string> files{arguments.sites};
-    for (const std::string& path : {arguments.images, common.config, arguments.options.georef.dem_path})
+    for (const std::string& path :
+         {arguments.images, common.config, arguments.options.georef.dem_path})
         if (!path.empty()) files.push_back(path);
     return files;
 }
@@ -83,9 +90,11 @@ CommandOutput run(const RunArguments& arguments, const Common& common, Progress&
     RunOptions options = arguments.options;
     options.max_memory_bytes = static_cast<std::size_t>(common.max_memory_mib) << 20;
     StagedOutput out(arguments.out, arguments.overwrite);
-    SiteReportWriter writer(out, arguments.keep_registered,
-                            {common.arguments, common.effective_ini, run_clock(), files_read(arguments, common)});
-    const SiteRun done = run_site(site, std::move(scenes), options, out.folder(), writer.observers(), progress);
+    SiteReportWriter writer(
+        out, arguments.keep_registered,
+        {common.arguments, common.effective_ini, run_clock(), files_read(arguments, common)});
+    const SiteRun done =
+        run_site(site, std::move(scenes), options, out.folder(), writer.observers(), progress);
     progress.stage("report", 1);
     writer.write(done);
     out.commit();
@@ -101,25 +110,36 @@ Command run_command() {
     command.usage = "fenceline run --site ID --images SRC --out DIR [OPTIONS]";
     command.summary = "a series of one site → change report (the main job)";
     command.notes =
-        "SRC is a folder of images, a STAC item, collection or catalog (JSON), or a CSV with path,datetime columns.\n"
-        "DIR gets report.html (for people), report.json (for programs), results.gpkg (QGIS), changes.geojson,\n"
-        "report.kmz (Google Earth), change/ (a map per interval) and ro-crate-metadata.json (provenance).";
+        "SRC is a folder of images, a STAC item, collection or catalog (JSON), or a CSV with "
+        "path,datetime columns.\n"
+        "DIR gets report.html (for people), report.json (for programs), results.gpkg (QGIS), "
+        "changes.geojson,\n"
+        "report.kmz (Google Earth), change/ (a map per interval) and ro-crate-metadata.json "
+        "(provenance).";
     command.declare = [arguments](OptionTable& table) {
         RunArguments& a = *arguments;
         table.text("sites", a.sites, "FILE", "the site catalogue");
         table.text("site", a.site, "ID", "which site").required = true;
         table.text("images", a.images, "SRC", "where the scenes come from").required = true;
         table.text("out", a.out, "DIR", "folder that the report is written to").required = true;
-        table("overwrite", a.overwrite, "replace DIR when it exists; its old content stays whole until the new one is complete");
-        table.text("reference", a.options.reference, "SCENE", "register to this scene instead of the one that is chosen");
-        table("keep-registered", a.keep_registered, "write registered/SCENE.tif, every scene on the common grid");
+        table("overwrite", a.overwrite,
+              "replace DIR when it exists; its old content stays whole until the new one is "
+              "complete");
+        table.text("reference", a.options.reference, "SCENE",
+                   "register to this scene instead of the one that is chosen");
+        table("keep-registered", a.keep_registered,
+              "write registered/SCENE.tif, every scene on the common grid");
         table("alert", a.alert, "exit 10 when a change is confirmed");
-        table.text("dem", a.options.georef.dem_path, "FILE", "heights for images that come with RPCs");
-        table("height", a.options.georef.height_m, Range{-500, 9000}, "m", "constant height for images that come with RPCs and no --dem");
+        table.text("dem", a.options.georef.dem_path, "FILE",
+                   "heights for images that come with RPCs");
+        table("height", a.options.georef.height_m, Range{-500, 9000}, "m",
+              "constant height for images that come with RPCs and no --dem");
         table("allow-network", a.options.georef.allow_network, "let GDAL read over the network");
         describe(a.options, table);
     };
-    command.run = [arguments](const Common& common, Progress& progress) { return run(*arguments, common, progress); };
+    command.run = [arguments](const Common& common, Progress& progress) {
+        return run(*arguments, common, progress);
+    };
     return command;
 }
 

@@ -18,13 +18,16 @@ struct SimulateArguments {
     int seed = -1;
 };
 
-CommandOutput simulate(const SimulateArguments& arguments, const Common& common, Progress& progress) {
+CommandOutput simulate(const SimulateArguments& arguments, const Common& common,
+                       Progress& progress) {
     StagedOutput::check(arguments.out, arguments.overwrite);
     const Scenario scenario = read_scenario(
-        arguments.scenario,
-        arguments.seed < 0 ? std::nullopt : std::optional<std::uint64_t>(static_cast<std::uint64_t>(arguments.seed)));
+        arguments.scenario, arguments.seed < 0 ? std::nullopt
+                                               : std::optional<std::uint64_t>(
+                                                     static_cast<std::uint64_t>(arguments.seed)));
     CommandOutput output;
-    output.text = fmt::format("{} scenes of {}\n{}\n", scenario.scenes.size(), scenario.id, arguments.out);
+    output.text =
+        fmt::format("{} scenes of {}\n{}\n", scenario.scenes.size(), scenario.id, arguments.out);
     output.json = nlohmann::json{{"scenario", scenario.id},
                                  {"scenes", scenario.scenes.size()},
                                  {"out", arguments.out},
@@ -42,7 +45,9 @@ Command simulate_command() {
     command.name = "simulate";
     command.usage = "fenceline simulate SCENARIO --out DIR [OPTIONS]";
     command.summary = "render a series with exact truth";
-    command.notes = "SCENARIO is a JSON file; configs/scenarios/ holds examples. DIR gets images/, truth.json, sites.geojson.";
+    command.notes =
+        "SCENARIO is a JSON file; configs/scenarios/ holds examples. DIR gets images/, truth.json, "
+        "sites.geojson.";
     command.declare = [arguments](OptionTable& table) {
         SimulateArguments& a = *arguments;
         Option& scenario = table.text("scenario", a.scenario, "SCENARIO", "the scenario file");
@@ -50,9 +55,12 @@ Command simulate_command() {
         scenario.position = 0;
         table.text("out", a.out, "DIR", "folder that the series is written to").required = true;
         table("overwrite", a.overwrite, "replace DIR when it exists");
-        table("seed", a.seed, Range{-1, 2147483647}, "", "draw another variant of the scenario; -1 takes the file's seed");
+        table("seed", a.seed, Range{-1, 2147483647}, "",
+              "draw another variant of the scenario; -1 takes the file's seed");
     };
-    command.run = [arguments](const Common& common, Progress& progress) { return simulate(*arguments, common, progress); };
+    command.run = [arguments](const Common& common, Progress& progress) {
+        return simulate(*arguments, common, progress);
+    };
     return command;
 }
 

@@ -11,12 +11,16 @@ namespace fenceline {
 
 Site choose_site(const std::string& catalogue, const std::string& id) {
     const auto sites = read_sites(catalogue);
-    const auto found = std::find_if(sites.begin(), sites.end(), [&](const Site& site) { return site.id == id; });
+    const auto found =
+        std::find_if(sites.begin(), sites.end(), [&](const Site& site) { return site.id == id; });
     if (found != sites.end()) return *found;
     std::string ids;
-    for (std::size_t i = 0; i < std::min<std::size_t>(sites.size(), 20); ++i) ids += (i > 0 ? ", " : "") + sites[i].id;
-    if (sites.size() > 20) ids += fmt::format(", … ({} in all; fenceline sites list shows them)", sites.size());
-    throw UsageError(fmt::format("--site {}: {} has no site of this id; allowed: {}", id, catalogue, ids));
+    for (std::size_t i = 0; i < std::min<std::size_t>(sites.size(), 20); ++i)
+        ids += (i > 0 ? ", " : "") + sites[i].id;
+    if (sites.size() > 20)
+        ids += fmt::format(", … ({} in all; fenceline sites list shows them)", sites.size());
+    throw UsageError(
+        fmt::format("--site {}: {} has no site of this id; allowed: {}", id, catalogue, ids));
 }
 
 }  // namespace fenceline

@@ -23,7 +23,8 @@ struct SitesArguments {
 /// import: the file named; list and show: the catalogue, or any list given instead of it.
 std::vector<Site> sites_of(const SitesArguments& arguments) {
     if (arguments.action == "import") {
-        if (arguments.what.empty()) throw UsageError("sites import: FILE is missing: the list to import");
+        if (arguments.what.empty())
+            throw UsageError("sites import: FILE is missing: the list to import");
         return import_sites(arguments.what);
     }
     return import_sites(arguments.sites);
@@ -37,7 +38,8 @@ CommandOutput count(const std::vector<Site>& sites, const std::string& key) {
         json[name] = number;
     }
     output.text += fmt::format("{:<28} {:>5}\n", "all", sites.size());
-    output.json = nlohmann::ordered_json{{"by", key}, {"counts", json}, {"all", sites.size()}}.dump();
+    output.json =
+        nlohmann::ordered_json{{"by", key}, {"counts", json}, {"all", sites.size()}}.dump();
     return output;
 }
 
@@ -52,8 +54,13 @@ CommandOutput list(const std::vector<Site>& sites) {
     CommandOutput output;
     auto json = nlohmann::json::array();
     for (const Site& site : sites) {
-        output.text += fmt::format("{:<28} {:<26} {:<24} {}\n", site.id, site.type, place_text(site), site.name);
-        json.push_back({{"id", site.id}, {"name", site.name}, {"type", site.type}, {"province", site.province}, {"status", site.status}});
+        output.text += fmt::format("{:<28} {:<26} {:<24} {}\n", site.id, site.type,
+                                   place_text(site), site.name);
+        json.push_back({{"id", site.id},
+                        {"name", site.name},
+                        {"type", site.type},
+                        {"province", site.province},
+                        {"status", site.status}});
     }
     output.json = nlohmann::json{{"sites", json}}.dump();
     return output;
@@ -78,8 +85,9 @@ CommandOutput show(const Site& site) {
         line("area", fmt::format("{:.2f} km² of interest", measure_ring(area).area_m2 / 1e6));
     if (!site.perimeter_lonlat.empty()) {
         const GeodesicMeasure known = measure_ring(site.perimeter_lonlat);
-        line("known line", fmt::format("{:.3f} km², {:.2f} km long{}", known.area_m2 / 1e6, known.length_m / 1e3,
-                                       site.perimeter_date ? ", of " + format_date(*site.perimeter_date) : ""));
+        line("known line",
+             fmt::format("{:.3f} km², {:.2f} km long{}", known.area_m2 / 1e6, known.length_m / 1e3,
+                         site.perimeter_date ? ", of " + format_date(*site.perimeter_date) : ""));
     }
     for (const auto& source : site.sources) line("source", source);
     output.json = sites_geojson({site});
@@ -92,9 +100,11 @@ CommandOutput sites(const SitesArguments& arguments, const Common& common) {
         if (arguments.what.empty()) throw UsageError("sites show: ID is missing: which site");
         return show(choose_site(arguments.sites, arguments.what));
     }
-    if (!arguments.type.empty()) std::erase_if(all, [&](const Site& site) { return site.type != arguments.type; });
+    if (!arguments.type.empty())
+        std::erase_if(all, [&](const Site& site) { return site.type != arguments.type; });
     if (arguments.action == "import" && !arguments.out.empty() && !common.dry_run) {
-        if (arguments.out == arguments.what) throw UsageError("--out is the file that is imported: name another");
+        if (arguments.out == arguments.what)
+            throw UsageError("--out is the file that is imported: name another");
         write_sites(arguments.out, all);
     }
     return arguments.count_by.empty() ? list(all) : count(all, arguments.count_by);
@@ -109,8 +119,10 @@ Command sites_command() {
     command.usage = "fenceline sites [list | show ID | import FILE] [OPTIONS]";
     command.summary = "the site catalogue";
     command.notes =
-        "list shows the catalogue (--sites also takes a list as published, see import); show one site; import reads the\n"
-        "facility list of the North Korean Prison Database, map pins (CSV) or another catalogue, and writes a catalogue\n"
+        "list shows the catalogue (--sites also takes a list as published, see import); show one "
+        "site; import reads the\n"
+        "facility list of the North Korean Prison Database, map pins (CSV) or another catalogue, "
+        "and writes a catalogue\n"
         "with --out FILE.geojson.";
     command.declare = [arguments](OptionTable& table) {
         SitesArguments& a = *arguments;
@@ -122,7 +134,9 @@ Command sites_command() {
         table.choice("type", a.type, types, "only sites of this type");
         table.text("out", a.out, "FILE", "with import: write the catalogue here (GeoJSON)");
     };
-    command.run = [arguments](const Common& common, Progress&) { return sites(*arguments, common); };
+    command.run = [arguments](const Common& common, Progress&) {
+        return sites(*arguments, common);
+    };
     return command;
 }
 

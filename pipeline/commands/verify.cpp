@@ -20,7 +20,9 @@ CommandOutput hold_claims(const VerifyArguments& arguments, const Common& common
     CommandOutput output;
     if (common.dry_run) {
         output.text = fmt::format("read  {}\nread  {}\n", arguments.claims, arguments.report);
-        output.json = nlohmann::json{{"dry_run", true}, {"reads", {arguments.claims, arguments.report}}}.dump();
+        output.json =
+            nlohmann::json{{"dry_run", true}, {"reads", {arguments.claims, arguments.report}}}
+                .dump();
         return output;
     }
     const Verdicts verdicts = verify(read_claims(arguments.claims), read_report(arguments.report));
@@ -38,13 +40,17 @@ Command verify_command() {
     command.name = "verify";
     command.usage = "fenceline verify --claims FILE --report FILE [OPTIONS]";
     command.summary = "hold published claims against the measurements";
-    command.notes = "Each claim is supported, contradicted (exit 11) or cannot be judged, with the reason.\n"
-                    "configs/claims/camp25.json shows the form of FILE.";
+    command.notes =
+        "Each claim is supported, contradicted (exit 11) or cannot be judged, with the reason.\n"
+        "configs/claims/camp25.json shows the form of FILE.";
     command.declare = [arguments](OptionTable& table) {
-        table.text("claims", arguments->claims, "FILE", "the published claims (JSON)").required = true;
+        table.text("claims", arguments->claims, "FILE", "the published claims (JSON)").required =
+            true;
         table.text("report", arguments->report, "FILE", "report.json of a run").required = true;
     };
-    command.run = [arguments](const Common& common, Progress&) { return hold_claims(*arguments, common); };
+    command.run = [arguments](const Common& common, Progress&) {
+        return hold_claims(*arguments, common);
+    };
     return command;
 }
 

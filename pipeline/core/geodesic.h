@@ -4,8 +4,8 @@
 
 namespace fenceline {
 
-/// Area in m² (never negative) and length of the closed line in m on the WGS 84 ellipsoid (PROJ's geodesic.h,
-/// Karney 2013). Ring in degrees.
+/// Area in m² (never negative) and length of the closed line in m on the WGS 84 ellipsoid (PROJ's
+/// geodesic.h, Karney 2013). Ring in degrees.
 struct GeodesicMeasure {
     double area_m2 = 0, length_m = 0;
 };

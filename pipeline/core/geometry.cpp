@@ -36,7 +36,8 @@ void simplify_between(const Polyline& line, std::size_t first, std::size_t last,
     double worst = 0;
     std::size_t at = first;
     for (std::size_t i = first + 1; i < last; ++i)
-        if (const double d = distance_to_segment(line[i], line[first], line[last]); d > worst) worst = d, at = i;
+        if (const double d = distance_to_segment(line[i], line[first], line[last]); d > worst)
+            worst = d, at = i;
     if (worst <= tolerance) return;
     keep[at] = 1;
     simplify_between(line, first, at, tolerance, keep);
@@ -56,7 +57,8 @@ double signed_area(const Ring& ring) {
 
 double ring_length(const Ring& ring) {
     double total = 0;
-    for (std::size_t i = 0; i < ring.size(); ++i) total += distance(ring[i], ring[(i + 1) % ring.size()]);
+    for (std::size_t i = 0; i < ring.size(); ++i)
+        total += distance(ring[i], ring[(i + 1) % ring.size()]);
     return total;
 }
 
@@ -107,7 +109,8 @@ double distance_to_ring(const Ring& ring, Point p) {
 double distance_to_line(const Polyline& line, Point p) {
     if (line.size() == 1) return distance(line.front(), p);
     double best = std::numeric_limits<double>::infinity();
-    for (std::size_t i = 1; i < line.size(); ++i) best = std::min(best, distance_to_segment(p, line[i - 1], line[i]));
+    for (std::size_t i = 1; i < line.size(); ++i)
+        best = std::min(best, distance_to_segment(p, line[i - 1], line[i]));
     return best;
 }
 

@@ -6,8 +6,9 @@
 
 namespace fenceline {
 
-/// A position. The variable's name says in what: _px (grid pixels; (0,0) is the outer corner of the first pixel, its
-/// centre (0.5,0.5); y down), _map (metres of the grid's CRS) or _lonlat (degrees WGS 84, x = longitude).
+/// A position. The variable's name says in what: _px (grid pixels; (0,0) is the outer corner of the
+/// first pixel, its centre (0.5,0.5); y down), _map (metres of the grid's CRS) or _lonlat (degrees
+/// WGS 84, x = longitude).
 struct Point {
     double x = 0, y = 0;
     bool operator==(const Point&) const = default;
@@ -39,12 +40,14 @@ bool contains(const Polygon& polygon, Point point);
 /// Distance from a point to the closed line.
 double distance_to_ring(const Ring& ring, Point point);
 double distance_to_line(const Polyline& line, Point point);
-/// Vertices at equal arc length, at most step apart (the ring closes onto its first vertex; count >= 3).
+/// Vertices at equal arc length, at most step apart (the ring closes onto its first vertex; count
+/// >= 3).
 Ring resample_ring(const Ring& ring, double step);
 Polyline resample_line(const Polyline& line, double step);
 /// Douglas & Peucker 1973; keeps at least a triangle.
 Ring simplify_ring(const Ring& ring, double tolerance);
-/// Convex intersection-over-union etc. of two simple polygons, by rasterising at the given step (units of the points).
+/// Convex intersection-over-union etc. of two simple polygons, by rasterising at the given step
+/// (units of the points).
 double polygon_iou(const Ring& a, const Ring& b, double step);
 
 }  // namespace fenceline

@@ -13,14 +13,15 @@
 
 namespace fenceline {
 
-/// Calls body(y0, y1) for bands of rows, in parallel. Every row is computed by the same arithmetic whatever the split:
-/// bodies must not carry anything from one row to another outside their band.
+/// Calls body(y0, y1) for bands of rows, in parallel. Every row is computed by the same arithmetic
+/// whatever the split: bodies must not carry anything from one row to another outside their band.
 template <class Body>
 void parallel_rows(int height, const Body& body) {
-    tbb::parallel_for(tbb::blocked_range<int>(0, height, 16), [&](const tbb::blocked_range<int>& rows) {
-        throw_if_cancelled();
-        body(rows.begin(), rows.end());
-    });
+    tbb::parallel_for(tbb::blocked_range<int>(0, height, 16),
+                      [&](const tbb::blocked_range<int>& rows) {
+                          throw_if_cancelled();
+                          body(rows.begin(), rows.end());
+                      });
 }
 
 /// Calls body(i) for 0 <= i < count, in parallel.
@@ -32,8 +33,8 @@ void parallel_items(int count, const Body& body) {
     });
 }
 
-/// Calls body(core, with_halo) for tiles of tile × tile pixels, in parallel. The result may only be written inside
-/// core; with_halo is core grown by halo and clipped to the raster.
+/// Calls body(core, with_halo) for tiles of tile × tile pixels, in parallel. The result may only be
+/// written inside core; with_halo is core grown by halo and clipped to the raster.
 template <class Body>
 void parallel_tiles(int width, int height, int tile, int halo, const Body& body) {
     const int columns = (width + tile - 1) / tile, rows = (height + tile - 1) / tile;
@@ -44,8 +45,9 @@ void parallel_tiles(int width, int height, int tile, int halo, const Body& body)
     });
 }
 
-/// make(i) for 0 <= i < count, at most in_flight of them at a time; take(i, result) is called for each in order, one after
-/// the other. For work whose memory matters: what is made but not yet taken never exceeds in_flight.
+/// make(i) for 0 <= i < count, at most in_flight of them at a time; take(i, result) is called for
+/// each in order, one after the other. For work whose memory matters: what is made but not yet
+/// taken never exceeds in_flight.
 template <class Make, class Take>
 void parallel_in_order(int count, int in_flight, const Make& make, const Take& take) {
     using Result = std::invoke_result_t<const Make&, int>;
@@ -53,19 +55,17 @@ void parallel_in_order(int count, int in_flight, const Make& make, const Take& t
     int next = 0;
     tbb::parallel_pipeline(
         static_cast<std::size_t>(std::max(1, in_flight)),
-        tbb::make_filter<void, int>(tbb::filter_mode::serial_in_order,
-                                    [&](tbb::flow_control& flow) {
-                                        if (next < count) return next++;
-                                        flow.stop();
-                                        return 0;
-                                    }) &
-            tbb::make_filter<int, Item>(tbb::filter_mode::parallel,
-                                        [&](int i) {
-                                            throw_if_cancelled();
-                                            return std::make_shared<std::pair<int, Result>>(i, make(i));
-                                        }) &
-            tbb::make_filter<Item, void>(tbb::filter_mode::serial_in_order,
-                                         [&](const Item& item) { take(item->first, std::move(item->second)); }));
+        tbb::make_filter<void, int>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control&
+                                                                               flow) {
+            if (next < count) return next++;
+            flow.stop();
+            return 0;
+        }) & tbb::make_filter<int, Item>(tbb::filter_mode::parallel, [&](int i) {
+            throw_if_cancelled();
+            return std::make_shared<std::pair<int, Result>>(i, make(i));
+        }) & tbb::make_filter<Item, void>(tbb::filter_mode::serial_in_order, [&](const Item& item) {
+            take(item->first, std::move(item->second));
+        }));
 }
 
 }  // namespace fenceline

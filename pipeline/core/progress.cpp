@@ -18,7 +18,8 @@ void throw_if_cancelled() {
     if (cancel_requested()) throw Cancelled{};
 }
 
-Progress::Progress(Verbosity verbosity) : verbosity_(verbosity), terminal_(isatty(STDERR_FILENO) != 0) {}
+Progress::Progress(Verbosity verbosity)
+    : verbosity_(verbosity), terminal_(isatty(STDERR_FILENO) != 0) {}
 Progress::~Progress() { clear_bar(); }
 
 void Progress::clear_bar() {

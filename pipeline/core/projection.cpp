@@ -19,18 +19,22 @@ struct Transform::Impl {
     }
 };
 
-Transform::Transform(const std::string& from_crs, const std::string& to_crs) : impl_(std::make_unique<Impl>()) {
+Transform::Transform(const std::string& from_crs, const std::string& to_crs)
+    : impl_(std::make_unique<Impl>()) {
     impl_->context = proj_context_create();
     proj_log_level(impl_->context, PJ_LOG_NONE);
     proj_context_set_enable_network(impl_->context, 0);
     PJ* raw = proj_create_crs_to_crs(impl_->context, from_crs.c_str(), to_crs.c_str(), nullptr);
     if (raw == nullptr)
-        throw DataError("coordinate system", fmt::format("no transformation from {} to {}", from_crs.substr(0, 60),
-                                                         to_crs.substr(0, 60)),
-                        "give the image a CRS that PROJ knows, for example with gdal_edit.py -a_srs EPSG:…");
+        throw DataError(
+            "coordinate system",
+            fmt::format("no transformation from {} to {}", from_crs.substr(0, 60),
+                        to_crs.substr(0, 60)),
+            "give the image a CRS that PROJ knows, for example with gdal_edit.py -a_srs EPSG:…");
     impl_->operation = proj_normalize_for_visualization(impl_->context, raw);
     proj_destroy(raw);
-    if (impl_->operation == nullptr) throw DataError("coordinate system", "PROJ cannot order the axes");
+    if (impl_->operation == nullptr)
+        throw DataError("coordinate system", "PROJ cannot order the axes");
 }
 Transform::~Transform() = default;
 Transform::Transform(Transform&&) noexcept = default;
@@ -77,9 +81,11 @@ struct Crs {
 std::string wkt_of(const std::string& crs) {
     const Crs parsed(crs);
     const char* options[] = {"MULTILINE=NO", nullptr};
-    const char* wkt =
-        parsed.pj != nullptr ? proj_as_wkt(parsed.context, parsed.pj, PJ_WKT2_2019, options) : nullptr;
-    if (wkt == nullptr) throw DataError("coordinate system", "PROJ does not know '" + crs.substr(0, 80) + "'");
+    const char* wkt = parsed.pj != nullptr
+                          ? proj_as_wkt(parsed.context, parsed.pj, PJ_WKT2_2019, options)
+                          : nullptr;
+    if (wkt == nullptr)
+        throw DataError("coordinate system", "PROJ does not know '" + crs.substr(0, 80) + "'");
     return wkt;
 }
 
@@ -105,7 +111,8 @@ std::string short_crs_name(const std::string& crs_wkt) {
     return own != nullptr ? own : crs_wkt;
 }
 
-GridProjection::GridProjection(const Grid& grid) : grid_(grid), to_lonlat_(grid.crs_wkt, "EPSG:4326") {}
+GridProjection::GridProjection(const Grid& grid)
+    : grid_(grid), to_lonlat_(grid.crs_wkt, "EPSG:4326") {}
 
 Ring GridProjection::lonlat_from_px(const Ring& ring) const {
     Ring out;

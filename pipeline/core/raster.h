@@ -1,23 +1,26 @@
 #pragma once
 
+#include <tbb/cache_aligned_allocator.h>
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <tbb/cache_aligned_allocator.h>
 #include <vector>
 
 #include "core/grid.h"
 
 namespace fenceline {
 
-/// A rectangle of pixels. Rows are padded to 64 bytes so that SIMD kernels may read whole vectors of a row.
-/// Element type T: float for images, std::uint8_t for masks. Padding is zero and means nothing.
+/// A rectangle of pixels. Rows are padded to 64 bytes so that SIMD kernels may read whole vectors
+/// of a row. Element type T: float for images, std::uint8_t for masks. Padding is zero and means
+/// nothing.
 template <class T>
 class PlaneOf {
   public:
     PlaneOf() = default;
     PlaneOf(int width, int height, T fill = T{})
-        : width_(width), height_(height), stride_((static_cast<std::size_t>(width) * sizeof(T) + 63) / 64 * 64 / sizeof(T)),
+        : width_(width),
+          height_(height),
+          stride_((static_cast<std::size_t>(width) * sizeof(T) + 63) / 64 * 64 / sizeof(T)),
           data_(stride_ * static_cast<std::size_t>(height), fill) {}
     int width() const { return width_; }
     int height() const { return height_; }
@@ -45,8 +48,8 @@ using Mask = PlaneOf<std::uint8_t>;
 enum class BandRole { pan, blue, green, red, nir, other };
 const char* name_of(BandRole role);
 
-/// Planar float image on a grid. Values are the source's digital numbers (after scale/offset), never NaN:
-/// a pixel without data holds 0 and valid == 0. valid is one for all bands.
+/// Planar float image on a grid. Values are the source's digital numbers (after scale/offset),
+/// never NaN: a pixel without data holds 0 and valid == 0. valid is one for all bands.
 struct Raster {
     Grid grid;
     std::vector<BandRole> roles;  ///< one per band
@@ -60,7 +63,8 @@ struct Raster {
     }
 };
 
-/// Mean of the visible bands (or the pan band, or the first): what structure is looked for in. Invalid pixels are 0.
+/// Mean of the visible bands (or the pan band, or the first): what structure is looked for in.
+/// Invalid pixels are 0.
 Plane luminance(const Raster& raster);
 
 }  // namespace fenceline

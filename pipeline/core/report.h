@@ -12,8 +12,8 @@
 
 namespace fenceline {
 
-/// The values of report.json (CONTRACT.md), in its order and words. Lengths m, areas m² (geodesic), angles degrees,
-/// geometry WGS 84 longitude/latitude. Interval: 95 % unless said otherwise.
+/// The values of report.json (CONTRACT.md), in its order and words. Lengths m, areas m² (geodesic),
+/// angles degrees, geometry WGS 84 longitude/latitude. Interval: 95 % unless said otherwise.
 
 struct Interval {
     double low = 0, high = 0;
@@ -32,7 +32,8 @@ struct ReportGrid {
 };
 
 struct RegistrationSummary {
-    std::string model;  ///< identity (reference only), translation, similarity, affine, affine+local
+    std::string
+        model;  ///< identity (reference only), translation, similarity, affine, affine+local
     double dx_m = 0, dy_m = 0;  ///< mean shift that was removed, east and north
     int tie_points = 0;
     double rmse_m = 0, ce90_m = 0;  ///< held out
@@ -119,7 +120,8 @@ struct ReportChange {
 struct ReportFinding {
     std::string statement;
     std::string kind;
-    /// Named measured values; an interval is stored under the name + "_low" / "_high" and written as NAME_ci.
+    /// Named measured values; an interval is stored under the name + "_low" / "_high" and written
+    /// as NAME_ci.
     std::map<std::string, double> values;
     std::string likelihood;  ///< almost certain, very likely, likely, even chance, unlikely
     std::string confidence;  ///< high, moderate, low

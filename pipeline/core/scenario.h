@@ -62,7 +62,7 @@ struct ScenarioDistractors {
 struct ScenarioLand {
     double relief_m = 45;
     double forest = 0.35, fields = 0.45;  ///< shares of the open land
-    double trees = 1;  ///< times the usual number of trees and bushes
+    double trees = 1;                     ///< times the usual number of trees and bushes
     int villages = 3;
     int houses_per_village = 28;
 };

@@ -10,7 +10,8 @@
 namespace fenceline {
 
 struct SiteNames {
-    std::string ko, hanja, rr, mr;  ///< Hangul, Hanja, Revised Romanisation, McCune–Reischauer; empty: not known
+    std::string ko, hanja, rr,
+        mr;  ///< Hangul, Hanja, Revised Romanisation, McCune–Reischauer; empty: not known
     std::vector<std::string> aliases;
     bool operator==(const SiteNames&) const = default;
 };
@@ -23,10 +24,10 @@ struct Site {
     std::string province;  ///< empty: not known
     std::string status;    ///< free text: operating, closed, unknown …
     std::vector<std::string> sources;
-    Ring area_lonlat;               ///< area of interest; empty when the source gives no position
-    std::optional<Point> centre;    ///< set when the catalogue gives a Point
-    double radius_m = 0;            ///< with centre
-    Ring perimeter_lonlat;          ///< the known line; empty: none known
+    Ring area_lonlat;             ///< area of interest; empty when the source gives no position
+    std::optional<Point> centre;  ///< set when the catalogue gives a Point
+    double radius_m = 0;          ///< with centre
+    Ring perimeter_lonlat;        ///< the known line; empty: none known
     std::optional<Time> perimeter_date;
 };
 

@@ -74,10 +74,11 @@ double day_of_year(Time time) {
 }
 
 std::optional<Time> parse_time(std::string_view text) {
-    while (!text.empty() && (std::isspace(static_cast<unsigned char>(text.front())) || text.front() == '"'))
+    while (!text.empty() &&
+           (std::isspace(static_cast<unsigned char>(text.front())) || text.front() == '"'))
         text.remove_prefix(1);
-    while (!text.empty() && (std::isspace(static_cast<unsigned char>(text.back())) || text.back() == '"' ||
-                             text.back() == ';'))
+    while (!text.empty() && (std::isspace(static_cast<unsigned char>(text.back())) ||
+                             text.back() == '"' || text.back() == ';'))
         text.remove_suffix(1);
     if (text.size() < 10 || text[4] != text[7] || (text[4] != '-' && text[4] != ':')) return {};
     const int year = digits(text, 0, 4), month = digits(text, 5, 2), day = digits(text, 8, 2);
@@ -96,7 +97,8 @@ std::optional<Time> parse_time(std::string_view text) {
         at += 3;
         if (at < text.size() && text[at] == '.') {
             double unit = 0.1;
-            for (++at; at < text.size() && digit(text[at]); ++at, unit *= 0.1) seconds += (text[at] - '0') * unit;
+            for (++at; at < text.size() && digit(text[at]); ++at, unit *= 0.1)
+                seconds += (text[at] - '0') * unit;
         }
     }
     double offset_seconds = 0;
@@ -106,7 +108,8 @@ std::optional<Time> parse_time(std::string_view text) {
             if (at + 1 != text.size()) return {};
         } else if (zone == '+' || zone == '-') {
             const int offset_hour = digits(text, at + 1, 2);
-            const std::size_t minute_at = at + 3 < text.size() && text[at + 3] == ':' ? at + 4 : at + 3;
+            const std::size_t minute_at =
+                at + 3 < text.size() && text[at + 3] == ':' ? at + 4 : at + 3;
             const int offset_minute = digits(text, minute_at, 2);
             if (offset_hour < 0 || offset_minute < 0 || minute_at + 2 != text.size()) return {};
             offset_seconds = (zone == '+' ? 1 : -1) * (offset_hour * 3600.0 + offset_minute * 60.0);
@@ -114,7 +117,8 @@ std::optional<Time> parse_time(std::string_view text) {
             return {};
         }
     }
-    return time_from_civil(year, month, day, hour * 3600.0 + minute * 60.0 + seconds - offset_seconds);
+    return time_from_civil(year, month, day,
+                           hour * 3600.0 + minute * 60.0 + seconds - offset_seconds);
 }
 
 std::optional<Time> time_in_file_name(std::string_view name) {
@@ -154,8 +158,8 @@ std::string format_time(Time time) {
     const std::int64_t midnight = time_from_civil(date.year, date.month, date.day).microseconds;
     const std::int64_t micros = time.microseconds - midnight;
     const std::int64_t seconds = micros / 1000000;
-    std::string text = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", date.year, date.month, date.day,
-                                   seconds / 3600, seconds / 60 % 60, seconds % 60);
+    std::string text = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", date.year, date.month,
+                                   date.day, seconds / 3600, seconds / 60 % 60, seconds % 60);
     if (const std::int64_t fraction = micros % 1000000; fraction != 0) {
         std::string digits_text = fmt::format("{:06}", fraction);
         while (digits_text.back() == '0') digits_text.pop_back();

@@ -9,7 +9,8 @@ namespace fenceline {
 Affine compose(const Affine& s, const Affine& f) {
     const auto &a = s.a, &b = f.a;
     return {{a[0] + a[1] * b[0] + a[2] * b[3], a[1] * b[1] + a[2] * b[4], a[1] * b[2] + a[2] * b[5],
-             a[3] + a[4] * b[0] + a[5] * b[3], a[4] * b[1] + a[5] * b[4], a[4] * b[2] + a[5] * b[5]}};
+             a[3] + a[4] * b[0] + a[5] * b[3], a[4] * b[1] + a[5] * b[4],
+             a[4] * b[2] + a[5] * b[5]}};
 }
 
 Point LocalField::operator()(Point p) const {
@@ -19,14 +20,16 @@ Point LocalField::operator()(Point p) const {
     const int i = std::min(static_cast<int>(u), std::max(0, columns - 2));
     const int j = std::min(static_cast<int>(v), std::max(0, rows - 2));
     const auto weights = [](double t) {
-        return std::array<double, 4>{0.5 * (-t + 2 * t * t - t * t * t), 0.5 * (2 - 5 * t * t + 3 * t * t * t),
-                                     0.5 * (t + 4 * t * t - 3 * t * t * t), 0.5 * (-t * t + t * t * t)};
+        return std::array<double, 4>{
+            0.5 * (-t + 2 * t * t - t * t * t), 0.5 * (2 - 5 * t * t + 3 * t * t * t),
+            0.5 * (t + 4 * t * t - 3 * t * t * t), 0.5 * (-t * t + t * t * t)};
     };
     const auto wu = weights(u - i), wv = weights(v - j);
     Point sum{};
     for (int b = 0; b < 4; ++b)
         for (int a = 0; a < 4; ++a) {
-            const int ci = std::clamp(i + a - 1, 0, columns - 1), cj = std::clamp(j + b - 1, 0, rows - 1);
+            const int ci = std::clamp(i + a - 1, 0, columns - 1),
+                      cj = std::clamp(j + b - 1, 0, rows - 1);
             const std::size_t k = static_cast<std::size_t>(cj) * static_cast<std::size_t>(columns) +
                                   static_cast<std::size_t>(ci);
             const double w = wu[static_cast<std::size_t>(a)] * wv[static_cast<std::size_t>(b)];

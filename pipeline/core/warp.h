@@ -19,7 +19,8 @@ struct Affine {
 Affine compose(const Affine& second, const Affine& first);
 
 /// Smooth local displacement (grid px) on a regular lattice, interpolated by
-/// Catmull–Rom splines, clamped at the border. Node (i, j) sits at pixel (i·spacing_px, j·spacing_px).
+/// Catmull–Rom splines, clamped at the border. Node (i, j) sits at pixel (i·spacing_px,
+/// j·spacing_px).
 struct LocalField {
     double spacing_px = 64;
     int columns = 0, rows = 0;
@@ -27,8 +28,8 @@ struct LocalField {
     Point operator()(Point p) const;
 };
 
-/// Where in the target's first warp (same grid, before registration) the reference's pixel is found:
-/// target_px = affine(ref_px) + local(ref_px). Identity by default.
+/// Where in the target's first warp (same grid, before registration) the reference's pixel is
+/// found: target_px = affine(ref_px) + local(ref_px). Identity by default.
 struct Warp {
     Affine affine;
     LocalField local;  ///< empty (columns == 0): none

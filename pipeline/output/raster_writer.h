@@ -10,17 +10,20 @@ namespace fenceline {
 
 /// What goes into a GeoTIFF beside the pixels.
 struct TiffMetadata {
-    std::map<std::string, std::string> tags;    ///< default domain, e.g. TIFFTAG_DATETIME, SIMULATED
-    std::map<std::string, std::string> imd;     ///< IMD-like facts, written to the domain "IMD"
+    std::map<std::string, std::string> tags;  ///< default domain, e.g. TIFFTAG_DATETIME, SIMULATED
+    std::map<std::string, std::string> imd;   ///< IMD-like facts, written to the domain "IMD"
     std::vector<std::string> band_descriptions;
-    int jpeg_quality = 0;  ///< 50–100: JPEG (8-bit, 1 or 3 bands, without no-data and overviews); 0: lossless
-    std::string overview_resampling;  ///< NEAREST, AVERAGE, …; empty: NEAREST for 8 bit, else AVERAGE
+    int jpeg_quality =
+        0;  ///< 50–100: JPEG (8-bit, 1 or 3 bands, without no-data and overviews); 0: lossless
+    std::string
+        overview_resampling;  ///< NEAREST, AVERAGE, …; empty: NEAREST for 8 bit, else AVERAGE
 };
 
 enum class PixelType { u8, u16, f32 };
 
-/// Writes a Cloud Optimized GeoTIFF (DEFLATE, 512 blocks, overviews). Values are rounded and clipped to the type;
-/// pixels with valid == 0 get no_data. Same input, same bytes. Throws DataError (disk full included).
+/// Writes a Cloud Optimized GeoTIFF (DEFLATE, 512 blocks, overviews). Values are rounded and
+/// clipped to the type; pixels with valid == 0 get no_data. Same input, same bytes. Throws
+/// DataError (disk full included).
 void write_cog(const std::string& path, const Raster& raster, PixelType type, double no_data,
                const TiffMetadata& metadata);
 

@@ -26,8 +26,9 @@ template <class T>
 void write_plane(const PlaneOf<T>& plane, std::FILE* file, const std::string& path) {
     const std::size_t bytes = plane_bytes(plane);
     if (bytes > 0 && std::fwrite(plane.row(0), 1, bytes, file) != bytes)
-        throw DataError(path, std::string("cannot be written: ") + std::strerror(errno),
-                        "the scratch files of a run lie beside its output folder; free some space there");
+        throw DataError(
+            path, std::string("cannot be written: ") + std::strerror(errno),
+            "the scratch files of a run lie beside its output folder; free some space there");
 }
 
 template <class T>
@@ -87,11 +88,13 @@ void SceneStore::put(std::size_t i, Scene scene) {
     }
     slot.file = fmt::format("{}/.scene-{}", scratch_dir_, next_file_++);
     const FilePtr file(std::fopen(slot.file.c_str(), "wb"));
-    if (!file) throw DataError(slot.file, std::string("cannot be created: ") + std::strerror(errno));
+    if (!file)
+        throw DataError(slot.file, std::string("cannot be created: ") + std::strerror(errno));
     for (const Plane& band : scene.raster.bands) write_plane(band, file.get(), slot.file);
     write_plane(scene.raster.valid, file.get(), slot.file);
     write_plane(scene.masks, file.get(), slot.file);
-    if (std::fflush(file.get()) != 0) throw DataError(slot.file, std::string("cannot be written: ") + std::strerror(errno));
+    if (std::fflush(file.get()) != 0)
+        throw DataError(slot.file, std::string("cannot be written: ") + std::strerror(errno));
     const std::size_t bands = scene.raster.bands.size();
     scene.raster.bands.clear();
     scene.raster.bands.resize(bands);
@@ -106,9 +109,11 @@ std::shared_ptr<const Scene> SceneStore::get(std::size_t i) const {
     if (slot.in_memory != nullptr) return slot.in_memory;
     auto scene = std::make_shared<Scene>(slot.header);
     const FilePtr file(std::fopen(slot.file.c_str(), "rb"));
-    if (!file) throw DataError(slot.file, std::string("cannot be read back: ") + std::strerror(errno));
+    if (!file)
+        throw DataError(slot.file, std::string("cannot be read back: ") + std::strerror(errno));
     const int width = scene->raster.grid.width, height = scene->raster.grid.height;
-    for (Plane& band : scene->raster.bands) read_plane(band = Plane(width, height), file.get(), slot.file);
+    for (Plane& band : scene->raster.bands)
+        read_plane(band = Plane(width, height), file.get(), slot.file);
     read_plane(scene->raster.valid = Mask(width, height), file.get(), slot.file);
     read_plane(scene->masks = Mask(width, height), file.get(), slot.file);
     return scene;

@@ -10,8 +10,9 @@
 
 namespace fenceline {
 
-/// Keeps a series' scenes within a memory budget: what does not fit is spilled to files in a scratch folder
-/// (uncompressed, private to this run, removed with the store). Safe to use from several threads.
+/// Keeps a series' scenes within a memory budget: what does not fit is spilled to files in a
+/// scratch folder (uncompressed, private to this run, removed with the store). Safe to use from
+/// several threads.
 class SceneStore {
   public:
     SceneStore(std::string scratch_dir, std::size_t budget_bytes, std::size_t count);

@@ -1,4 +1,5 @@
-// One bad scene never stops a run, and nothing half-written is left behind. Through the real binary.
+// One bad scene never stops a run, and nothing half-written is left behind. Through the real
+// binary.
 #include <gdal_priv.h>
 #include <gtest/gtest.h>
 
@@ -25,11 +26,13 @@ class BadScene : public testing::Test {
         write_text(sites_, small_sites_geojson());
     }
     Outcome run(const std::string& images, std::vector<std::string> more = {}) {
-        std::vector<std::string> words{"run", "--sites", sites_, "--site", "test", "--images", images, "--out", out_, "--quiet"};
+        std::vector<std::string> words{"run",      "--sites", sites_,  "--site", "test",
+                                       "--images", images,    "--out", out_,     "--quiet"};
         words.insert(words.end(), more.begin(), more.end());
         return fenceline_program(words);
     }
-    /// The run is done, the scene of this id is left out for a reason that contains the words; the others are used.
+    /// The run is done, the scene of this id is left out for a reason that contains the words; the
+    /// others are used.
     void expect_left_out(const Outcome& outcome, const std::string& id, const std::string& words) {
         EXPECT_EQ(outcome.exit_code, 3) << outcome.err;
         ASSERT_TRUE(fs::exists(out_ + "/report.json")) << outcome.err;
@@ -42,7 +45,8 @@ class BadScene : public testing::Test {
             found = true;
             EXPECT_EQ(scene["role"], "left_out");
             const std::string reason = scene["reason"];
-            EXPECT_NE(reason.find(words), std::string::npos) << "'" << words << "' missing in: " << reason;
+            EXPECT_NE(reason.find(words), std::string::npos)
+                << "'" << words << "' missing in: " << reason;
         }
         EXPECT_TRUE(found) << report["scenes"].dump(1);
         EXPECT_EQ(used, static_cast<int>(kDates.size()));
@@ -51,11 +55,14 @@ class BadScene : public testing::Test {
     void expect_nothing_half_written() {
         for (const auto& entry : fs::directory_iterator(scratch_.path)) {
             const std::string name = entry.path().filename().string();
-            EXPECT_TRUE(name == "images" || name == "sites.geojson" || name == "out" || name == "extra") << name;
+            EXPECT_TRUE(name == "images" || name == "sites.geojson" || name == "out" ||
+                        name == "extra")
+                << name;
         }
     }
     ScratchFolder scratch_;
-    std::string images_ = scratch_ / "images", sites_ = scratch_ / "sites.geojson", out_ = scratch_ / "out";
+    std::string images_ = scratch_ / "images", sites_ = scratch_ / "sites.geojson",
+                out_ = scratch_ / "out";
     std::vector<std::string> paths_;
 };
 
@@ -63,7 +70,8 @@ TEST_F(BadScene, AGoodSeriesIsDone) {
     const Outcome outcome = run(images_);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     EXPECT_EQ(outcome.err, "");
-    for (const char* file : {"report.json", "report.html", "results.gpkg", "changes.geojson", "report.kmz", "ro-crate-metadata.json"})
+    for (const char* file : {"report.json", "report.html", "results.gpkg", "changes.geojson",
+                             "report.kmz", "ro-crate-metadata.json"})
         EXPECT_TRUE(fs::exists(out_ + "/" + file)) << file;
     expect_nothing_half_written();
     const Outcome again = run(images_);
@@ -152,8 +160,10 @@ TEST_F(BadScene, AnotherCoordinateSystemInOneSeriesIsWelcome) {
     for (std::size_t b = 0; b < utm.bands.size(); ++b)
         for (int y = 0; y < utm.grid.height; ++y)
             for (int x = 0; x < utm.grid.width; ++x) {
-                const Point px = utm.grid.px_from_map(to_utm(mercator.grid.map_from_px({x + 0.5, y + 0.5})));
-                const int i = static_cast<int>(std::floor(px.x)), j = static_cast<int>(std::floor(px.y));
+                const Point px =
+                    utm.grid.px_from_map(to_utm(mercator.grid.map_from_px({x + 0.5, y + 0.5})));
+                const int i = static_cast<int>(std::floor(px.x)),
+                          j = static_cast<int>(std::floor(px.y));
                 const bool inside = utm.bands[b].contains(i, j);
                 mercator.bands[b].at(x, y) = inside ? utm.bands[b].at(i, j) : 0;
                 mercator.valid.at(x, y) = inside ? 1 : 0;
@@ -165,9 +175,12 @@ TEST_F(BadScene, AnotherCoordinateSystemInOneSeriesIsWelcome) {
 
 TEST_F(BadScene, VrtDisguisedAsTiff) {
     write_text(images_ + "/20200501.tif",
-               "<VRTDataset rasterXSize=\"20\" rasterYSize=\"1\"><VRTRasterBand dataType=\"Byte\" band=\"1\" "
-               "subClass=\"VRTRawRasterBand\"><SourceFilename relativetoVRT=\"0\">/etc/hostname</SourceFilename>"
-               "<ImageOffset>0</ImageOffset><PixelOffset>1</PixelOffset><LineOffset>20</LineOffset></VRTRasterBand></VRTDataset>");
+               "<VRTDataset rasterXSize=\"20\" rasterYSize=\"1\"><VRTRasterBand dataType=\"Byte\" "
+               "band=\"1\" "
+               "subClass=\"VRTRawRasterBand\"><SourceFilename "
+               "relativetoVRT=\"0\">/etc/hostname</SourceFilename>"
+               "<ImageOffset>0</ImageOffset><PixelOffset>1</PixelOffset><LineOffset>20</"
+               "LineOffset></VRTRasterBand></VRTDataset>");
     expect_left_out(run(images_), "20200501", "");
 }
 
@@ -204,14 +217,17 @@ TEST_F(BadScene, StacPathOutsideItsFolder) {
     features.push_back(item("evil", "2020-05-01T02:00:00Z", "../extra/20200501.tif"));
     fs::create_directories(scratch_ / "extra");
     fs::copy(paths_[0], scratch_ / "extra/20200501.tif");
-    write_text(images_ + "/items.json", nlohmann::json{{"type", "FeatureCollection"}, {"features", features}}.dump());
+    write_text(images_ + "/items.json",
+               nlohmann::json{{"type", "FeatureCollection"}, {"features", features}}.dump());
     expect_left_out(run(images_ + "/items.json"), "evil", "outside");
 }
 
 TEST_F(BadScene, CsvSource) {
-    write_text(images_ + "/list.csv",
-               "path,datetime,sun_azimuth,sun_elevation\r\n20200401.tif,2020-04-01T02:10:00Z,150,45\r\n"
-               "20200601.tif,2020-06-01T02:10:00Z,140,60\r\n\"20210502.tif\",2021-05-02,,\r\nmissing.tif,2020-07-01,,\r\n");
+    write_text(
+        images_ + "/list.csv",
+        "path,datetime,sun_azimuth,sun_elevation\r\n20200401.tif,2020-04-01T02:10:00Z,150,45\r\n"
+        "20200601.tif,2020-06-01T02:10:00Z,140,60\r\n\"20210502.tif\",2021-05-02,,\r\nmissing.tif,"
+        "2020-07-01,,\r\n");
     expect_left_out(run(images_ + "/list.csv"), "missing", "");
 }
 
@@ -225,10 +241,14 @@ TEST_F(BadScene, NothingUsableFailsAndWritesNothing) {
 
 TEST_F(BadScene, MissingThingsAreNamed) {
     EXPECT_EQ(run(scratch_ / "nowhere").exit_code, 2);
-    const Outcome site = fenceline_program({"run", "--sites", sites_, "--site", "tset", "--images", images_, "--out", out_});
+    const Outcome site = fenceline_program(
+        {"run", "--sites", sites_, "--site", "tset", "--images", images_, "--out", out_});
     EXPECT_EQ(site.exit_code, 2);
     EXPECT_NE(site.err.find("test"), std::string::npos) << site.err;
-    EXPECT_EQ(fenceline_program({"run", "--sites", scratch_ / "no.geojson", "--site", "test", "--images", images_, "--out", out_}).exit_code, 2);
+    EXPECT_EQ(fenceline_program({"run", "--sites", scratch_ / "no.geojson", "--site", "test",
+                                 "--images", images_, "--out", out_})
+                  .exit_code,
+              2);
     EXPECT_FALSE(fs::exists(out_));
 }
 
@@ -240,7 +260,8 @@ TEST_F(BadScene, AHostileSiteNameIsRefusedOrStaysText) {
     EXPECT_FALSE(fs::exists(out_));
     write_text(sites_, small_sites_geojson("\"Camp\" & 'co' \u200f수용소"));
     EXPECT_EQ(run(images_).exit_code, 0);
-    EXPECT_EQ(read_text(out_ + "/report.html").find("\"Camp\" & 'co'"), std::string::npos) << "unescaped";
+    EXPECT_EQ(read_text(out_ + "/report.html").find("\"Camp\" & 'co'"), std::string::npos)
+        << "unescaped";
     expect_nothing_half_written();
 }
 
@@ -253,7 +274,8 @@ TEST_F(BadScene, TooLargeForTheMemoryAllowedIsRefusedBeforeItStarts) {
 
 TEST_F(BadScene, SameBytesWhateverTheNumberOfThreads) {
     ASSERT_EQ(run(images_, {"--jobs", "1"}).exit_code, 0);
-    const std::string report = read_text(out_ + "/report.json"), layers = read_text(out_ + "/results.gpkg");
+    const std::string report = read_text(out_ + "/report.json"),
+                      layers = read_text(out_ + "/results.gpkg");
     for (const char* jobs : {"2", "7"}) {
         ASSERT_EQ(run(images_, {"--overwrite", "--jobs", jobs}).exit_code, 0);
         EXPECT_EQ(read_text(out_ + "/report.json"), report) << jobs;

@@ -38,7 +38,8 @@ TEST(Manners, PrintedConfigurationReadsBackAsItself) {
         ASSERT_EQ(first.exit_code, 0) << command << first.err;
         EXPECT_NE(first.out.find("jobs = 3\n"), std::string::npos) << first.out;
         write_text(scratch / "a.ini", first.out);
-        const Outcome second = fenceline_program({command, "--print-config", "--config", scratch / "a.ini"});
+        const Outcome second =
+            fenceline_program({command, "--print-config", "--config", scratch / "a.ini"});
         EXPECT_EQ(second.exit_code, 0) << second.err;
         EXPECT_EQ(second.out, first.out) << command;
     }
@@ -47,8 +48,8 @@ TEST(Manners, PrintedConfigurationReadsBackAsItself) {
 TEST(Manners, CommandLineWinsOverFileWinsOverDefault) {
     const ScratchFolder scratch;
     write_text(scratch / "c.ini", "jobs = 2\n[align]\nsearch_m = 50\nwindow_px = 64\n");
-    const Outcome printed =
-        fenceline_program({"run", "--config", scratch / "c.ini", "--align.window_px=96", "--print-config"});
+    const Outcome printed = fenceline_program(
+        {"run", "--config", scratch / "c.ini", "--align.window_px=96", "--print-config"});
     ASSERT_EQ(printed.exit_code, 0) << printed.err;
     EXPECT_NE(printed.out.find("search_m = 50\n"), std::string::npos);
     EXPECT_NE(printed.out.find("window_px = 96\n"), std::string::npos);
@@ -59,13 +60,15 @@ TEST(Manners, CommandLineWinsOverFileWinsOverDefault) {
 TEST(Manners, AllFaultsAreListedAtOnce) {
     const ScratchFolder scratch;
     write_text(scratch / "c.ini", "[align]\nserch_m = 50\nwindow_px = 7\n[nonsense]\nx = 1\n");
-    const Outcome refused =
-        fenceline_program({"run", "--config", scratch / "c.ini", "--jobs", "many", "--out", scratch / "o"});
+    const Outcome refused = fenceline_program(
+        {"run", "--config", scratch / "c.ini", "--jobs", "many", "--out", scratch / "o"});
     EXPECT_EQ(refused.exit_code, 2);
-    for (const char* part : {"unknown key align.serch_m; did you mean align.search_m?", "'7' is not allowed for align.window_px",
-                             "32 to 512", "unknown key nonsense.x", "'many' is not allowed for jobs", "--site",
-                             "--images"})
-        EXPECT_NE(refused.err.find(part), std::string::npos) << part << " missing in:\n" << refused.err;
+    for (const char* part :
+         {"unknown key align.serch_m; did you mean align.search_m?",
+          "'7' is not allowed for align.window_px", "32 to 512", "unknown key nonsense.x",
+          "'many' is not allowed for jobs", "--site", "--images"})
+        EXPECT_NE(refused.err.find(part), std::string::npos) << part << " missing in:\n"
+                                                             << refused.err;
     EXPECT_EQ(refused.out, "");
     EXPECT_FALSE(std::filesystem::exists(scratch / "o"));
 }
@@ -78,8 +81,12 @@ TEST(Manners, UnknownWordsAreRefusedWithTheNearestKnownOne) {
     EXPECT_EQ(option.exit_code, 2);
     EXPECT_NE(option.err.find("--site"), std::string::npos) << option.err;
     EXPECT_EQ(fenceline_program({}).exit_code, 2);
-    EXPECT_EQ(fenceline_program({"run", "--jobs", "1", "--jobs", "2", "--print-config"}).exit_code, 2);
-    EXPECT_EQ(fenceline_program({"run", "--quiet", "--verbose", "--site", "a", "--images", "b", "--out", "c"}).exit_code, 2);
+    EXPECT_EQ(fenceline_program({"run", "--jobs", "1", "--jobs", "2", "--print-config"}).exit_code,
+              2);
+    EXPECT_EQ(fenceline_program(
+                  {"run", "--quiet", "--verbose", "--site", "a", "--images", "b", "--out", "c"})
+                  .exit_code,
+              2);
 }
 
 TEST(Manners, NumbersDoNotDependOnTheLocale) {
