@@ -130,8 +130,7 @@ Command sites_command() {
         table.text("what", a.what, "ID|FILE", "which site, or which file").position = 1;
         table.text("sites", a.sites, "FILE", "the site catalogue");
         table.choice("count-by", a.count_by, {"type", "province"}, "count instead of list");
-        std::vector<std::string> types = site_types();
-        table.choice("type", a.type, types, "only sites of this type");
+        table.choice("type", a.type, site_types(), "only sites of this type");
         table.text("out", a.out, "FILE", "with import: write the catalogue here (GeoJSON)");
     };
     command.run = [arguments](const Common& common, Progress&) {

@@ -153,9 +153,13 @@ double polygon_iou(const Ring& a, const Ring& b, double step) {
             high = {std::max(high.x, p.x), std::max(high.y, p.y)};
         }
     long both = 0, either = 0;
-    for (double y = low.y + step / 2; y < high.y; y += step)
-        for (double x = low.x + step / 2; x < high.x; x += step) {
-            const bool in_a = contains(a, {x, y}), in_b = contains(b, {x, y});
+    const auto rows = static_cast<long>(std::ceil((high.y - low.y) / step - 0.5));
+    const auto columns = static_cast<long>(std::ceil((high.x - low.x) / step - 0.5));
+    for (long j = 0; j < rows; ++j)
+        for (long i = 0; i < columns; ++i) {
+            const Point p{low.x + (static_cast<double>(i) + 0.5) * step,
+                          low.y + (static_cast<double>(j) + 0.5) * step};
+            const bool in_a = contains(a, p), in_b = contains(b, p);
             both += in_a && in_b;
             either += in_a || in_b;
         }
