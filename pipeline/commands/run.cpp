@@ -17,7 +17,7 @@ namespace fenceline {
 namespace {
 
 struct RunArguments {
-    std::string sites = installed_file("configs/sites.geojson");
+    std::string sites;  ///< empty: the catalogue that comes with the program
     std::string site, images, out;
     bool overwrite = false, keep_registered = false, alert = false;
     RunOptions options;

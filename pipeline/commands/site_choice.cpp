@@ -4,13 +4,14 @@
 
 #include <algorithm>
 
+#include "commands/installed.h"
 #include "core/error.h"
 #include "input/sites.h"
 
 namespace fenceline {
 
 Site choose_site(const std::string& catalogue, const std::string& id) {
-    const auto sites = read_sites(catalogue);
+    const auto sites = read_sites(catalogue.empty() ? installed_file("configs/sites.geojson") : catalogue);
     const auto found =
         std::find_if(sites.begin(), sites.end(), [&](const Site& site) { return site.id == id; });
     if (found != sites.end()) return *found;

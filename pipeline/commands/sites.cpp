@@ -16,7 +16,7 @@ namespace {
 
 struct SitesArguments {
     std::string action = "list", what;
-    std::string sites = installed_file("configs/sites.geojson");
+    std::string sites;  ///< empty: the catalogue that comes with the program
     std::string count_by, type, out;
 };
 
@@ -27,7 +27,7 @@ std::vector<Site> sites_of(const SitesArguments& arguments) {
             throw UsageError("sites import: FILE is missing: the list to import");
         return import_sites(arguments.what);
     }
-    return import_sites(arguments.sites);
+    return import_sites(arguments.sites.empty() ? installed_file("configs/sites.geojson") : arguments.sites);
 }
 
 CommandOutput count(const std::vector<Site>& sites, const std::string& key) {
