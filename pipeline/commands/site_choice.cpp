@@ -11,7 +11,8 @@
 namespace fenceline {
 
 Site choose_site(const std::string& catalogue, const std::string& id) {
-    const auto sites = read_sites(catalogue.empty() ? installed_file("configs/sites.geojson") : catalogue);
+    const auto sites =
+        read_sites(catalogue.empty() ? installed_file("configs/sites.geojson") : catalogue);
     const auto found =
         std::find_if(sites.begin(), sites.end(), [&](const Site& site) { return site.id == id; });
     if (found != sites.end()) return *found;

@@ -27,7 +27,8 @@ std::vector<Site> sites_of(const SitesArguments& arguments) {
             throw UsageError("sites import: FILE is missing: the list to import");
         return import_sites(arguments.what);
     }
-    return import_sites(arguments.sites.empty() ? installed_file("configs/sites.geojson") : arguments.sites);
+    return import_sites(arguments.sites.empty() ? installed_file("configs/sites.geojson")
+                                                : arguments.sites);
 }
 
 CommandOutput count(const std::vector<Site>& sites, const std::string& key) {
