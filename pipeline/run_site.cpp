@@ -201,13 +201,13 @@ void register_series(Series& series, SceneStore& store, const RunOptions& option
     progress.stage("align", static_cast<int>(series.members.size()));
     series.reference = choose_reference(series, options.reference);
     const std::string reference_id = series.members[series.reference].info.id;
-    const auto reference = store.get(series.reference);
+    const AlignReference reference = prepare_reference(*store.get(series.reference));
     parallel_in_order(
         static_cast<int>(series.members.size()), series.in_flight,
         [&](int i) {
             if (is_reference(series, i)) return Attempt<Alignment>{Alignment{}, {}};
             return attempt([&] {
-                return align(*store.get(static_cast<std::size_t>(i)), *reference, options.align);
+                return align(*store.get(static_cast<std::size_t>(i)), reference, options.align);
             });
         },
         [&](int i, Attempt<Alignment> tried) {

@@ -10,6 +10,7 @@
 #include <limits>
 #include <random>
 
+#include "core/parallel.h"
 #include "core/projection.h"
 #include "input/image_io.h"
 
@@ -290,6 +291,31 @@ TEST(Align, AnImageOnItselfDoesNotMove) {
     EXPECT_EQ(found.status, RegistrationStatus::pass) << found.reason;
     EXPECT_LT(true_rmse_px(found, same, n, n), 2e-3);
     EXPECT_LT(found.rmse_m, 5e-3);
+}
+
+TEST(Align, APreparedReferenceServesManyTargetsAtOnceAndChangesNothing) {
+    const int n = 320;
+    const Ground ground(21, n);
+    const Scene reference = render(ground, n, n, 0.5, same, plain, 2, 17);
+    std::vector<Scene> targets;
+    std::vector<Alignment> alone(3), together(3);
+    for (int k = 0; k < 3; ++k) {
+        const Displacement truth = [k](Point p) { return p + Point{2.0 * k + 0.3, -1.5 * k}; };
+        targets.push_back(
+            render(ground, n, n, 0.5, inverse(truth), exposed, 8, 18 + static_cast<unsigned>(k)));
+        alone[static_cast<std::size_t>(k)] = align(targets.back(), reference, {});
+    }
+    const AlignReference prepared = prepare_reference(reference);
+    parallel_items(3, [&](int k) {
+        const auto i = static_cast<std::size_t>(k);
+        together[i] = align(targets[i], prepared, {});
+    });
+    for (std::size_t k = 0; k < 3; ++k) {
+        EXPECT_EQ(together[k].status, RegistrationStatus::pass) << together[k].reason;
+        EXPECT_EQ(together[k].target_from_reference.affine.a,
+                  alone[k].target_from_reference.affine.a);
+        EXPECT_EQ(together[k].rmse_m, alone[k].rmse_m);
+    }
 }
 
 TEST(Align, SameResultForAnyNumberOfThreads) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -60,9 +61,20 @@ struct Alignment {
     std::string reason;  ///< for warn and fail, in an analyst's words
 };
 
+/// The scene that others are registered to, prepared once for all of them (it may be used by
+/// several threads at a time). Holds what it needs of the scene's pixels: about 11 bytes a pixel.
+struct PreparedReference;
+struct AlignReference {
+    Grid grid;
+    SceneInfo info;
+    std::shared_ptr<const PreparedReference> prepared;  ///< empty: the scene had no bands
+};
+AlignReference prepare_reference(const Scene& reference);
+
 /// Registers target to reference (both on the same grid, the target's first warp being made with an
 /// identity registration). Never a silent identity: without support the status is fail and the
 /// reason is given. Methods: METHODS.md 2.
+Alignment align(const Scene& target, const AlignReference& reference, const AlignOptions& options);
 Alignment align(const Scene& target, const Scene& reference, const AlignOptions& options);
 
 }  // namespace fenceline

@@ -1,0 +1,306 @@
+// Registration on pairs whose truth is known (real tiles through known warps, simulated series), on
+// hopeless ones, and on real pairs: true residual, what align reports of it, status and time,
+// beside OpenCV's methods in the same run. Usage: align_bench DATA [OPTIONS]
+//   --split tune|report   which tiles and warps (default report; parameters are tuned on tune only)
+//   --group NAME          translation, affine, local, far, simulated, hopeless, joplin, arosics,
+//                         dabancheng; may be repeated; all by default
+//   --series FOLDER       a simulated series; may be repeated
+//   --all-pairs           of each simulated series, not only those with its middle scene
+//   --peers               ask OpenCV's methods too
+//   --csv FILE            one line per case and method
+#include <fmt/format.h>
+#include <tbb/global_control.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+#include <map>
+#include <numeric>
+#include <optional>
+
+#include "align_cases.h"
+#include "align_peers.h"
+#include "core/error.h"
+#include "input/image_io.h"
+#include "stages/align.h"
+
+namespace {
+using namespace fenceline;
+using namespace fenceline::bench;
+
+struct Row {
+    std::string group, name, method, status, model, reason;
+    bool hopeless = false, has_truth = false;
+    double rmse_px = 0, ce90_px = 0;  ///< true, whole grid
+    double supported_rmse_px = 0;     ///< true, within 45 m of a kept tie point
+    double reported_px = 0, reported_ce90_px = 0;
+    double supported = 0, cpu_s = 0, megapixels = 0;
+    int kept = 0;
+};
+
+double quantile(std::vector<double> values, double share) {
+    if (values.empty()) return std::nan("");
+    std::sort(values.begin(), values.end());
+    const double at = share * static_cast<double>(values.size() - 1);
+    const auto k = static_cast<std::size_t>(at);
+    if (k + 1 >= values.size()) return values.back();
+    return values[k] + (at - static_cast<double>(k)) * (values[k + 1] - values[k]);
+}
+
+struct TrueResidual {
+    double rmse = 0, ce90 = 0, supported_rmse = 0;
+};
+
+/// Over a lattice of 8 px where the reference is seen and the target's place lies inside it.
+template <class Found>
+TrueResidual residual_of(const AlignCase& pair, const Found& found,
+                         const std::vector<TiePoint>& ties) {
+    const int width = pair.reference.masks.width(), height = pair.reference.masks.height();
+    const double reach = std::max(45 / pair.reference.raster.grid.gsd(), 64.0);
+    std::vector<double> all;
+    double squares = 0, near_squares = 0, near_count = 0;
+    const int hop = std::max(8, std::max(width, height) / 150);
+    for (int y = hop / 2; y < height; y += hop)
+        for (int x = hop / 2; x < width; x += hop) {
+            const Point p{static_cast<double>(x), static_cast<double>(y)}, t = pair.truth(p);
+            if (!pair.reference.seen(x, y)) continue;
+            if (!(t.x > 8 && t.y > 8 && t.x < width - 8 && t.y < height - 8)) continue;
+            if (!pair.target.seen(static_cast<int>(t.x), static_cast<int>(t.y))) continue;
+            const double e = distance(found(p), t);
+            all.push_back(e);
+            squares += e * e;
+            const bool near = std::any_of(ties.begin(), ties.end(), [&](const TiePoint& tie) {
+                return tie.kept && distance(tie.reference_px, p) <= reach;
+            });
+            if (near) near_squares += e * e, near_count += 1;
+        }
+    if (all.empty()) return {1e9, 1e9, 1e9};
+    return {std::sqrt(squares / static_cast<double>(all.size())), quantile(all, 0.9),
+            near_count > 0 ? std::sqrt(near_squares / near_count) : std::nan("")};
+}
+
+const char* name_of(RegistrationStatus status) {
+    return status == RegistrationStatus::pass   ? "pass"
+           : status == RegistrationStatus::warn ? "warn"
+                                                : "fail";
+}
+
+Row our_row(const AlignCase& pair) {
+    Row row;
+    row.group = pair.group, row.name = pair.name, row.method = "fenceline";
+    row.hopeless = pair.hopeless;
+    const double gsd = pair.reference.raster.grid.gsd();
+    row.megapixels = 1e-6 * pair.reference.masks.width() * pair.reference.masks.height();
+    const std::clock_t start = std::clock();
+    const Alignment found = align(pair.target, pair.reference, {});
+    row.cpu_s = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    row.status = name_of(found.status), row.model = found.model, row.reason = found.reason;
+    row.reported_px = found.rmse_m / gsd, row.reported_ce90_px = found.ce90_m / gsd;
+    row.supported = found.supported_fraction;
+    for (const TiePoint& tie : found.tie_points) row.kept += tie.kept ? 1 : 0;
+    if (found.status != RegistrationStatus::fail && pair.truth) {
+        const TrueResidual r = residual_of(pair, found.target_from_reference, found.tie_points);
+        row.has_truth = true;
+        row.rmse_px = r.rmse, row.ce90_px = r.ce90, row.supported_rmse_px = r.supported_rmse;
+    }
+    fmt::print("{:<11} {:<34} {:<4} {:<12} {:>4} ties", row.group, row.name, row.status, row.model,
+               row.kept);
+    if (row.has_truth)
+        fmt::print("  true {:.3f} (supported {:.3f}) CE90 {:.3f}", row.rmse_px,
+                   row.supported_rmse_px, row.ce90_px);
+    fmt::print("  reported {:.3f}  {:.2f} CPU s", row.reported_px, row.cpu_s);
+    if (!pair.truth && found.status != RegistrationStatus::fail)
+        fmt::print("  shift {:+.2f} east {:+.2f} north px", found.dx_m / gsd, found.dy_m / gsd);
+    fmt::print("{}{}\n", row.reason.empty() ? "" : "  ", row.reason);
+    std::fflush(stdout);
+    return row;
+}
+
+std::vector<Row> peer_rows(const AlignCase& pair) {
+    std::vector<Row> rows;
+    for (const PeerAnswer& answer : ask_peers(pair)) {
+        Row row;
+        row.group = pair.group, row.name = pair.name, row.method = answer.method;
+        row.hopeless = pair.hopeless;
+        row.megapixels = 1e-6 * pair.reference.masks.width() * pair.reference.masks.height();
+        row.status = answer.answered ? "pass" : "fail";
+        row.cpu_s = answer.cpu_s;
+        if (answer.answered && pair.truth) {
+            const TrueResidual r = residual_of(pair, answer.target_from_reference, {});
+            row.has_truth = true;
+            row.rmse_px = r.rmse, row.ce90_px = r.ce90;
+        }
+        rows.push_back(row);
+    }
+    return rows;
+}
+
+void print_table(const std::vector<Row>& rows) {
+    std::vector<std::pair<std::string, std::string>> keys;
+    for (const Row& row : rows)
+        if (std::find(keys.begin(), keys.end(), std::pair(row.group, row.method)) == keys.end())
+            keys.emplace_back(row.group, row.method);
+    fmt::print(
+        "\n| group | method | cases | pass/warn/fail | true RMSE px, median / 95 % / worst | on "
+        "supported ground, median / worst | CE90 px, median | reported within 25 % | silent "
+        "failures | CPU s/Mpx, median |\n|---|---|---|---|---|---|---|---|---|---|\n");
+    for (const auto& [group, method] : keys) {
+        std::vector<double> rmse, supported, ce90, time;
+        int count = 0, pass = 0, warn = 0, fail = 0, silent = 0, honest = 0;
+        for (const Row& row : rows) {
+            if (row.group != group || row.method != method) continue;
+            ++count;
+            (row.status == "pass" ? pass : row.status == "warn" ? warn : fail) += 1;
+            time.push_back(row.cpu_s / row.megapixels);
+            if (row.status != "fail" && (row.hopeless || (row.has_truth && row.rmse_px > 1)))
+                silent += row.status == "pass" ? 1 : 0;
+            if (!row.has_truth) continue;
+            rmse.push_back(row.rmse_px), ce90.push_back(row.ce90_px);
+            if (std::isfinite(row.supported_rmse_px)) supported.push_back(row.supported_rmse_px);
+            if (row.status == "pass" && row.reported_px <= 1.25 * row.rmse_px &&
+                row.reported_px >= 0.75 * row.rmse_px)
+                ++honest;
+        }
+        const bool ours = method == "fenceline";
+        fmt::print("| {} | {} | {} | {}/{}/{} | ", group, method, count, pass, warn, fail);
+        if (rmse.empty())
+            fmt::print("– | – | – | – ");
+        else
+            fmt::print("{:.3f} / {:.3f} / {:.3f} | {} | {:.3f} | {} ", quantile(rmse, 0.5),
+                       quantile(rmse, 0.95), quantile(rmse, 1),
+                       ours ? fmt::format("{:.3f} / {:.3f}", quantile(supported, 0.5),
+                                          quantile(supported, 1))
+                            : "–",
+                       quantile(ce90, 0.5), ours ? fmt::format("{}/{}", honest, pass) : "–");
+        fmt::print("| {} | {:.3f} |\n", silent, quantile(time, 0.5));
+    }
+}
+
+void dabancheng(const std::string& data) {
+    const std::vector<Scene> scenes = dabancheng_scenes(data);
+    const auto n = static_cast<int>(scenes.size());
+    std::map<std::pair<int, int>, Alignment> found;
+    std::vector<double> reported;
+    double pixel = 0;
+    int failed = 0;
+    const std::clock_t start = std::clock();
+    for (int i = 0; i < n; ++i)
+        for (int j = i + 1; j < n; ++j) {
+            Alignment a =
+                align(scenes[static_cast<std::size_t>(j)], scenes[static_cast<std::size_t>(i)], {});
+            if (a.status == RegistrationStatus::fail) {
+                ++failed;
+                continue;
+            }
+            reported.push_back(a.rmse_m);
+            pixel = std::max(pixel, a.effective_gsd_m);
+            found[{i, j}] = std::move(a);
+        }
+    const double cpu = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    const Grid& grid = scenes.front().raster.grid;
+    std::vector<double> closure;
+    for (int i = 0; i < n; ++i)
+        for (int j = i + 1; j < n; ++j)
+            for (int k = j + 1; k < n; ++k) {
+                if (!found.contains({i, j}) || !found.contains({j, k}) || !found.contains({i, k}))
+                    continue;
+                double squares = 0, count = 0;
+                for (int y = 0; y <= 10; ++y)
+                    for (int x = 0; x <= 10; ++x) {
+                        const Point p{grid.width * x / 10.0, grid.height * y / 10.0};
+                        const Point round = found[{j, k}].target_from_reference(
+                            found[{i, j}].target_from_reference(p));
+                        squares +=
+                            std::pow(distance(round, found[{i, k}].target_from_reference(p)), 2);
+                        count += 1;
+                    }
+                closure.push_back(std::sqrt(squares / count) * grid.gsd());
+            }
+    fmt::print(
+        "\ndabancheng: {} pairs, {} failed; reported RMSE median {:.2f} m, worst {:.2f} m; closure "
+        "over {} triples, whole grid: median {:.2f} m, worst {:.2f} m, RMS {:.2f} m (one sensor "
+        "pixel: 10 m; estimated {:.1f}); {:.2f} CPU s a pair\n",
+        n * (n - 1) / 2, failed, quantile(reported, 0.5), quantile(reported, 1), closure.size(),
+        quantile(closure, 0.5), quantile(closure, 1),
+        std::sqrt(std::inner_product(closure.begin(), closure.end(), closure.begin(), 0.0) /
+                  static_cast<double>(std::max<std::size_t>(1, closure.size()))),
+        pixel, cpu / (n * (n - 1) / 2.0));
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    if (count < 2) {
+        fmt::print(stderr,
+                   "usage: align_bench DATA [--split tune|report] [--group NAME]… [--series "
+                   "FOLDER]… [--all-pairs] [--peers] [--csv FILE]\n");
+        return 2;
+    }
+    const std::string data = arguments[1];
+    Split split = Split::report;
+    std::vector<std::string> groups, series;
+    bool all_pairs = false, peers = false;
+    std::string csv;
+    for (int i = 2; i < count; ++i) {
+        const std::string option = arguments[i];
+        const std::string value = i + 1 < count ? arguments[i + 1] : "";
+        if (option == "--all-pairs") {
+            all_pairs = true;
+            continue;
+        }
+        if (option == "--peers") {
+            peers = true;
+            continue;
+        }
+        if (option == "--split")
+            split = value == "tune" ? Split::tune : Split::report;
+        else if (option == "--group")
+            groups.push_back(value);
+        else if (option == "--series")
+            series.push_back(value);
+        else if (option == "--csv")
+            csv = value;
+        else {
+            fmt::print(stderr, "align_bench: unknown option {}\n", option);
+            return 2;
+        }
+        ++i;
+    }
+    const auto wanted = [&](const char* group) {
+        return groups.empty() || std::find(groups.begin(), groups.end(), group) != groups.end();
+    };
+    try {
+        initialise_gdal();
+        std::vector<Row> rows;
+        const TakeCase take = [&](AlignCase&& pair) {
+            rows.push_back(our_row(pair));
+            if (peers)
+                for (Row& row : peer_rows(pair)) rows.push_back(std::move(row));
+        };
+        if (wanted("translation") || wanted("affine") || wanted("local") || wanted("far"))
+            real_tile_cases(data, split, groups, take);
+        if (wanted("simulated")) simulated_cases(series, all_pairs, take);
+        if (wanted("hopeless")) hopeless_cases(data, split, take);
+        if (wanted("joplin")) joplin_cases(data, take);
+        if (wanted("arosics")) arosics_case(data, take);
+        print_table(rows);
+        if (wanted("dabancheng")) dabancheng(data);
+        if (!csv.empty()) {
+            std::ofstream file(csv);
+            file << "group,name,method,status,model,ties,true_rmse_px,supported_rmse_px,ce90_px,"
+                    "reported_px,supported,cpu_s\n";
+            for (const Row& row : rows)
+                file << fmt::format(
+                    "{},{},{},{},{},{},{:.4f},{:.4f},{:.4f},{:.4f},{:.3f},{:.3f}\n", row.group,
+                    row.name, row.method, row.status, row.model, row.kept,
+                    row.has_truth ? row.rmse_px : -1, row.has_truth ? row.supported_rmse_px : -1,
+                    row.has_truth ? row.ce90_px : -1, row.reported_px, row.supported, row.cpu_s);
+        }
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "align_bench: {}\n", error.what());
+        return 1;
+    }
+    return 0;
+}

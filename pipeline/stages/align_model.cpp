@@ -1,0 +1,485 @@
+#include "stages/align_model.h"
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <initializer_list>
+#include <limits>
+#include <numeric>
+#include <random>
+
+#include "core/parallel.h"
+
+namespace fenceline {
+
+const char* name_of(Model model) {
+    switch (model) {
+        case Model::translation:
+            return "translation";
+        case Model::similarity:
+            return "similarity";
+        case Model::affine:
+            return "affine";
+        case Model::local:
+            return "affine+local";
+    }
+    return "";
+}
+
+namespace {
+
+double median_of(std::vector<double> values) {
+    if (values.empty()) return 0;
+    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
+}
+
+/// Weighted least squares of a global model on target_px; coordinates are centred and scaled for
+/// the normal equations. weight 0: not used. False when the points do not hold it.
+bool solve_global(const std::vector<Match>& matches, const std::vector<double>& weight, Model model,
+                  const Frame& frame, Affine& out) {
+    const int unknowns = model == Model::translation ? 2 : model == Model::similarity ? 4 : 6;
+    using Row = Eigen::Matrix<double, 6, 1>;
+    Eigen::Matrix<double, 6, 6> normal = Eigen::Matrix<double, 6, 6>::Zero();
+    Row right = Row::Zero();
+    const Point centre = frame.centre();
+    const double scale = frame.scale();
+    double used = 0;
+    for (std::size_t i = 0; i < matches.size(); ++i) {
+        if (weight[i] <= 0) continue;
+        used += 1;
+        const double x = (matches[i].reference_px.x - centre.x) / scale,
+                     y = (matches[i].reference_px.y - centre.y) / scale;
+        const Point shift = matches[i].target_px - matches[i].reference_px;
+        Row a = Row::Zero(), b = Row::Zero();
+        a(0) = 1, b(1) = 1;
+        if (model == Model::similarity) a(2) = x, a(3) = -y, b(2) = y, b(3) = x;
+        if (model == Model::affine || model == Model::local) a(2) = x, a(3) = y, b(4) = x, b(5) = y;
+        normal.noalias() += weight[i] * (a * a.transpose() + b * b.transpose());
+        right += weight[i] * (shift.x * a + shift.y * b);
+    }
+    if (2 * used < unknowns) return false;
+    using System = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, 6, 6>;
+    const System part = normal.topLeftCorner(unknowns, unknowns);
+    const Eigen::LDLT<System> solver(part);
+    if (solver.info() != Eigen::Success ||
+        solver.vectorD().minCoeff() < 1e-7 * solver.vectorD().maxCoeff())
+        return false;
+    const Eigen::VectorXd v = solver.solve(right.head(unknowns));
+    double a = 0, b = 0, c = 0, d = 0;  // shift = v0 + [a b; c d] (p - centre)/scale
+    if (model == Model::similarity) a = v(2), b = -v(3), c = v(3), d = v(2);
+    if (model == Model::affine || model == Model::local) a = v(2), b = v(3), c = v(4), d = v(5);
+    a /= scale, b /= scale, c /= scale, d /= scale;
+    out.a = {v(0) - a * centre.x - b * centre.y, 1 + a, b,
+             v(1) - c * centre.x - d * centre.y, c,     1 + d};
+    return true;
+}
+
+/// Lattice nodes are numbered along the shorter side first: the system's band stays narrow.
+int order(int i, int j, const LocalField& field) {
+    return field.rows <= field.columns ? i * field.rows + j : j * field.columns + i;
+}
+
+/// Catmull–Rom weights of the sixteen nodes around a place, as LocalField evaluates them.
+struct NodeWeights {
+    std::array<int, 16> node{};
+    std::array<double, 16> weight{};
+};
+NodeWeights node_weights(Point p, const LocalField& field) {
+    NodeWeights out;
+    const double u =
+        std::clamp(p.x / field.spacing_px, 0.0, static_cast<double>(field.columns - 1));
+    const double v = std::clamp(p.y / field.spacing_px, 0.0, static_cast<double>(field.rows - 1));
+    const int i = std::min(static_cast<int>(u), std::max(0, field.columns - 2)),
+              j = std::min(static_cast<int>(v), std::max(0, field.rows - 2));
+    const auto weights = [](double t) {
+        return std::array<double, 4>{
+            0.5 * (-t + 2 * t * t - t * t * t), 0.5 * (2 - 5 * t * t + 3 * t * t * t),
+            0.5 * (t + 4 * t * t - 3 * t * t * t), 0.5 * (-t * t + t * t * t)};
+    };
+    const auto wu = weights(u - i), wv = weights(v - j);
+    for (int b = 0; b < 4; ++b)
+        for (int a = 0; a < 4; ++a) {
+            const auto k = static_cast<std::size_t>(4 * b + a);
+            out.node[k] = order(std::clamp(i + a - 1, 0, field.columns - 1),
+                                std::clamp(j + b - 1, 0, field.rows - 1), field);
+            out.weight[k] = wu[static_cast<std::size_t>(a)] * wv[static_cast<std::size_t>(b)];
+        }
+    return out;
+}
+
+/// A symmetric positive definite system whose entries lie within a band of the diagonal, with two
+/// right sides.
+struct BandSystem {
+    int size = 0, band = 0;
+    std::vector<double> lower;  ///< (j + d, j) at j·(band + 1) + d
+    std::vector<double> x, y;   ///< right sides, then solutions
+    BandSystem(int n, int width)
+        : size(n),
+          band(width),
+          lower(static_cast<std::size_t>(n) * static_cast<std::size_t>(width + 1)),
+          x(static_cast<std::size_t>(n)),
+          y(static_cast<std::size_t>(n)) {}
+    double* column(int j) {
+        return lower.data() + static_cast<std::size_t>(j) * static_cast<std::size_t>(band + 1);
+    }
+    void add(int i, int j, double value) {
+        if (i >= j) column(j)[i - j] += value;  // each pair is offered both ways
+    }
+    /// L·D·Lᵀ in place, then both solutions. False when it is not positive definite.
+    bool solve() {
+        std::vector<double> factor(static_cast<std::size_t>(band) + 1);
+        for (int j = 0; j < size; ++j) {
+            double* from = column(j);
+            if (!(from[0] > 0)) return false;
+            const int reach = std::min(band, size - 1 - j);
+            for (int d = 1; d <= reach; ++d)
+                factor[static_cast<std::size_t>(d)] = from[d] / from[0];
+            for (int d = 1; d <= reach; ++d) {
+                const double f = factor[static_cast<std::size_t>(d)];
+                if (f == 0) continue;
+                double* to = column(j + d);
+                for (int e = 0; e <= reach - d; ++e) to[e] -= f * from[d + e];
+            }
+            for (int d = 1; d <= reach; ++d) from[d] = factor[static_cast<std::size_t>(d)];
+        }
+        const auto at = [](std::vector<double>& v, int i) -> double& {
+            return v[static_cast<std::size_t>(i)];
+        };
+        for (auto* v : {&x, &y}) {
+            for (int j = 0; j < size; ++j)
+                for (int d = 1; d <= std::min(band, size - 1 - j); ++d)
+                    at(*v, j + d) -= column(j)[d] * at(*v, j);
+            for (int j = 0; j < size; ++j) at(*v, j) /= column(j)[0];
+            for (int j = size - 1; j >= 0; --j)
+                for (int d = 1; d <= std::min(band, size - 1 - j); ++d)
+                    at(*v, j) -= column(j)[d] * at(*v, j + d);
+        }
+        return true;
+    }
+};
+
+/// Discrete thin-plate smoothing (bending energy on the lattice) of what a global model leaves: the
+/// nodes minimise Σ w |f(p) − r|² + stiffness · ∫ f_xx² + 2 f_xy² + f_yy². Far from any point the
+/// field goes on straight and, by a small pull, back to the global model.
+bool solve_local(const std::vector<Match>& matches, const std::vector<double>& weight,
+                 const Affine& affine, double stiffness, const Frame& frame, LocalField& field) {
+    field.spacing_px = frame.spacing_px;
+    field.columns = static_cast<int>(std::ceil(frame.width / frame.spacing_px)) + 1;
+    field.rows = static_cast<int>(std::ceil(frame.height / frame.spacing_px)) + 1;
+    const int nodes = field.columns * field.rows;
+    BandSystem system(nodes, std::min(nodes - 1, 3 * std::min(field.columns, field.rows) + 3));
+    for (std::size_t m = 0; m < matches.size(); ++m) {
+        if (weight[m] <= 0) continue;
+        const NodeWeights at = node_weights(matches[m].reference_px, field);
+        const Point rest = matches[m].target_px - affine(matches[m].reference_px);
+        for (std::size_t i = 0; i < 16; ++i) {
+            const auto node = static_cast<std::size_t>(at.node[i]);
+            system.x[node] += weight[m] * at.weight[i] * rest.x;
+            system.y[node] += weight[m] * at.weight[i] * rest.y;
+            for (std::size_t j = 0; j < 16; ++j)
+                system.add(at.node[i], at.node[j], weight[m] * at.weight[i] * at.weight[j]);
+        }
+    }
+    const auto node = [&](int i, int j) { return order(i, j, field); };
+    const auto bend = [&](std::initializer_list<std::pair<int, double>> terms, double w) {
+        for (const auto& [a, wa] : terms)
+            for (const auto& [b, wb] : terms) system.add(a, b, w * wa * wb);
+    };
+    for (int j = 0; j < field.rows; ++j)
+        for (int i = 0; i < field.columns; ++i) {
+            system.add(node(i, j), node(i, j), 5e-3);
+            if (i > 0 && i + 1 < field.columns)
+                bend({{node(i - 1, j), 1}, {node(i, j), -2}, {node(i + 1, j), 1}}, stiffness);
+            if (j > 0 && j + 1 < field.rows)
+                bend({{node(i, j - 1), 1}, {node(i, j), -2}, {node(i, j + 1), 1}}, stiffness);
+            if (i + 1 < field.columns && j + 1 < field.rows)
+                bend({{node(i, j), 1},
+                      {node(i + 1, j), -1},
+                      {node(i, j + 1), -1},
+                      {node(i + 1, j + 1), 1}},
+                     2 * stiffness);
+        }
+    if (!system.solve()) return false;
+    field.dx.resize(static_cast<std::size_t>(nodes));
+    field.dy.resize(static_cast<std::size_t>(nodes));
+    for (int j = 0; j < field.rows; ++j)
+        for (int i = 0; i < field.columns; ++i) {
+            const auto from = static_cast<std::size_t>(node(i, j)),
+                       to = static_cast<std::size_t>(j * field.columns + i);
+            if (!std::isfinite(system.x[from]) || !std::isfinite(system.y[from])) return false;
+            field.dx[to] = static_cast<float>(system.x[from]);
+            field.dy[to] = static_cast<float>(system.y[from]);
+        }
+    return true;
+}
+
+bool solve(const std::vector<Match>& matches, const std::vector<double>& weight, ModelChoice choice,
+           const Frame& frame, Warp& warp) {
+    warp = {};
+    if (!solve_global(matches, weight, choice.model, frame, warp.affine)) return false;
+    return choice.model != Model::local ||
+           solve_local(matches, weight, warp.affine, choice.stiffness, frame, warp.local);
+}
+
+/// Huber's M-estimate (Huber 1964) by reweighting: scale from the MAD, tuning 1.5. weight: what the
+/// matches weighed in the last solution.
+bool solve_robust(const std::vector<Match>& matches, const std::vector<char>& use,
+                  ModelChoice choice, const Frame& frame, Warp& warp, std::vector<double>& weight) {
+    weight.assign(matches.size(), 0.0);
+    for (std::size_t i = 0; i < matches.size(); ++i) weight[i] = use[i] != 0 ? 1.0 : 0.0;
+    const int rounds = choice.model == Model::local ? 2 : 4;
+    for (int round = 0; round < rounds; ++round) {
+        if (!solve(matches, weight, choice, frame, warp)) return false;
+        if (round + 1 == rounds) break;
+        std::vector<double> sizes;
+        for (std::size_t i = 0; i < matches.size(); ++i)
+            if (use[i] != 0)
+                sizes.push_back(distance(matches[i].target_px, warp(matches[i].reference_px)));
+        // The median of a Rayleigh variable is 1.1774 σ.
+        const double limit = 1.5 * std::max(0.01, median_of(sizes) / 1.1774);
+        for (std::size_t i = 0; i < matches.size(); ++i)
+            if (use[i] != 0)
+                weight[i] =
+                    std::min(1.0, limit / std::max(1e-9, distance(matches[i].target_px,
+                                                                  warp(matches[i].reference_px))));
+    }
+    return true;
+}
+
+/// Folds are made of square blocks, so that a window does not vouch for its neighbours; a match
+/// nearer than buffer_px to a held-out one (more than half of its window shared) is kept out of
+/// that fold's training too.
+struct Folds {
+    int count = 5;
+    std::vector<int> of;                      ///< fold of each match
+    std::vector<std::vector<char>> training;  ///< per fold: 1 where a match may train
+};
+Folds spatial_folds(const std::vector<Match>& matches, const Frame& frame, double block_px,
+                    double buffer_px) {
+    Folds out;
+    const double block =
+        std::max(8.0, std::min(block_px, std::max(frame.width, frame.height) / 4.0));
+    buffer_px = std::min(buffer_px, 0.5 * block);  // a small image must keep something to train on
+    for (const Match& match : matches) {
+        const int bx = static_cast<int>(match.reference_px.x / block),
+                  by = static_cast<int>(match.reference_px.y / block);
+        out.of.push_back((bx + 2 * by) %
+                         out.count);  // neighbours, diagonal ones too, are in different folds
+    }
+    out.training.resize(static_cast<std::size_t>(out.count));
+    parallel_items(out.count, [&](int fold) {
+        std::vector<char>& may = out.training[static_cast<std::size_t>(fold)];
+        may.resize(matches.size());
+        std::vector<Point> held;
+        for (std::size_t j = 0; j < matches.size(); ++j)
+            if (out.of[j] == fold && matches[j].passed) held.push_back(matches[j].reference_px);
+        for (std::size_t i = 0; i < matches.size(); ++i) {
+            may[i] = out.of[i] != fold ? 1 : 0;
+            const Point p = matches[i].reference_px;
+            for (std::size_t j = 0; may[i] != 0 && j < held.size(); ++j)
+                if (std::abs(held[j].x - p.x) < buffer_px && std::abs(held[j].y - p.y) < buffer_px)
+                    may[i] = 0;
+        }
+    });
+    return out;
+}
+
+/// Leave-block-out residual of every match (used ones and others): NaN where a fold could not be
+/// fitted. Outliers weigh in the folds what they weigh in the whole.
+std::vector<double> held_out_residuals(const std::vector<Match>& matches,
+                                       const std::vector<char>& use, const Folds& folds,
+                                       ModelChoice choice, const Frame& frame) {
+    std::vector<double> out(matches.size(), std::numeric_limits<double>::quiet_NaN());
+    std::vector<double> weight;
+    Warp whole;
+    if (!solve_robust(matches, use, choice, frame, whole, weight)) return out;
+    parallel_items(folds.count, [&](int fold) {
+        std::vector<char> training = use;
+        for (std::size_t i = 0; i < matches.size(); ++i)
+            if (folds.training[static_cast<std::size_t>(fold)][i] == 0) training[i] = 0;
+        // Where the buffer leaves too little to train on (small images), the block alone is held
+        // out.
+        if (3 * std::count(training.begin(), training.end(), 1) <
+            std::count(use.begin(), use.end(), 1))
+            for (std::size_t i = 0; i < matches.size(); ++i)
+                training[i] = folds.of[i] != fold ? use[i] : 0;
+        std::vector<double> fold_weight = weight;
+        for (std::size_t i = 0; i < matches.size(); ++i)
+            if (training[i] == 0) fold_weight[i] = 0;
+        Warp warp;
+        if (!solve(matches, fold_weight, choice, frame, warp)) return;
+        for (std::size_t i = 0; i < matches.size(); ++i)
+            if (folds.of[i] == fold)
+                out[i] = distance(matches[i].target_px, warp(matches[i].reference_px));
+    });
+    return out;
+}
+
+double rms_of_used(const std::vector<double>& residuals, const std::vector<char>& use) {
+    double sum = 0, count = 0;
+    for (std::size_t i = 0; i < residuals.size(); ++i)
+        if (use[i] != 0) {
+            if (!std::isfinite(residuals[i])) return 1e9;
+            sum += residuals[i] * residuals[i], count += 1;
+        }
+    return count > 0 ? std::sqrt(sum / count) : 1e9;
+}
+
+/// Windows that lie on open ground: bright and smooth in the reference. Forest windows agree with
+/// each other on a place that leans with the view (5 m × v, METHODS 2), so they may not choose the
+/// model; they may join it when they agree. With few windows everything is taken.
+std::vector<char> ground_seeds(const std::vector<Match>& matches) {
+    std::vector<std::size_t> passed;
+    for (std::size_t i = 0; i < matches.size(); ++i)
+        if (matches[i].passed) passed.push_back(i);
+    std::vector<char> seeds(matches.size(), 0);
+    std::vector<double> rank(matches.size(), 0);
+    const auto add_ranks = [&](const auto& value) {
+        std::vector<std::size_t> order = passed;
+        std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+            return value(matches[a]) < value(matches[b]);
+        });
+        for (std::size_t k = 0; k < order.size(); ++k) rank[order[k]] += static_cast<double>(k);
+    };
+    add_ranks([](const Match& m) { return -m.brightness; });
+    add_ranks([](const Match& m) { return m.roughness; });
+    std::stable_sort(passed.begin(), passed.end(),
+                     [&](std::size_t a, std::size_t b) { return rank[a] < rank[b]; });
+    const std::size_t count = passed.size() < 24 ? passed.size() : passed.size() / 2;
+    for (std::size_t k = 0; k < count; ++k) seeds[passed[k]] = 1;
+    return seeds;
+}
+
+/// Consensus of the candidates on an affine (RANSAC, Fischler & Bolles 1981, scored as MSAC),
+/// tolerance in grid px.
+std::vector<char> consensus(const std::vector<Match>& matches, const std::vector<char>& candidate,
+                            double tolerance, double largest_strain, const Frame& frame) {
+    std::vector<std::size_t> candidates;
+    for (std::size_t i = 0; i < matches.size(); ++i)
+        if (candidate[i] != 0) candidates.push_back(i);
+    std::vector<char> best_use(matches.size(), 0);
+    if (candidates.empty()) return best_use;
+    double best = 1e300;
+    const auto score = [&](const Affine& affine) {
+        double cost = 0;
+        for (const std::size_t i : candidates)
+            cost += std::min(
+                tolerance * tolerance,
+                std::pow(distance(matches[i].target_px, affine(matches[i].reference_px)), 2));
+        if (cost < best) {
+            best = cost;
+            for (const std::size_t i : candidates)
+                best_use[i] =
+                    distance(matches[i].target_px, affine(matches[i].reference_px)) < tolerance ? 1
+                                                                                                : 0;
+        }
+    };
+    const std::size_t singles = std::min<std::size_t>(candidates.size(), 200);
+    for (std::size_t k = 0; k < singles; ++k) {
+        const Match& m = matches[candidates[k * candidates.size() / singles]];
+        Affine shift;
+        shift.a[0] = m.target_px.x - m.reference_px.x,
+        shift.a[3] = m.target_px.y - m.reference_px.y;
+        score(shift);
+    }
+    if (candidates.size() >= 6) {
+        std::mt19937 random(20240229);
+        std::vector<double> weight(matches.size(), 0.0);
+        for (int trial = 0; trial < 400; ++trial) {
+            std::array<std::size_t, 3> three{};
+            for (auto& t : three) t = candidates[random() % candidates.size()];
+            const Point a = matches[three[0]].reference_px, b = matches[three[1]].reference_px,
+                        c = matches[three[2]].reference_px;
+            const double area = std::abs(cross(b - a, c - a));
+            if (area < 0.02 * frame.width * frame.height) continue;
+            for (const auto t : three) weight[t] = 1;
+            Affine affine;
+            const bool solved = solve_global(matches, weight, Model::affine, frame, affine);
+            for (const auto t : three) weight[t] = 0;
+            if (!solved) continue;
+            const double strain = std::max({std::abs(affine.a[1] - 1), std::abs(affine.a[2]),
+                                            std::abs(affine.a[4]), std::abs(affine.a[5] - 1)});
+            if (strain <= largest_strain) score(affine);
+        }
+    }
+    return best_use;
+}
+
+}  // namespace
+
+Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& options) {
+    Fit out;
+    for (Match& m : matches) m.kept = false, m.residual_px = 0;
+    for (const Match& m : matches) out.passed += m.passed ? 1 : 0;
+    std::vector<char> seeds = ground_seeds(matches);
+    bool others_join = true;
+    std::vector<char> use = consensus(matches, seeds, options.tolerance_px, 0.1, frame);
+    if (4 * std::count(use.begin(), use.end(), 1) < std::count(seeds.begin(), seeds.end(), 1)) {
+        // The open ground does not agree with itself (snow, unmasked cloud): everything may choose.
+        for (std::size_t i = 0; i < matches.size(); ++i) seeds[i] = matches[i].passed ? 1 : 0;
+        use = consensus(matches, seeds, options.tolerance_px, 0.1, frame);
+    }
+    const Folds folds = spatial_folds(matches, frame, options.block_px, options.buffer_px);
+    std::vector<double> residuals;
+    for (int round = 0; round < 3; ++round) {
+        const auto count = std::count(use.begin(), use.end(), 1);
+        if (count < 3) return out;
+        std::vector<ModelChoice> ladder{{Model::translation, 0}};
+        if (round == 2) ladder = {out.choice};
+        if (round < 2 && count >= 6) ladder.push_back({Model::similarity, 0});
+        if (round < 2 && count >= 9) ladder.push_back({Model::affine, 0});
+        if (round < 2 && count >= 20)
+            for (const double stiffness : options.stiffness)
+                ladder.push_back({Model::local, stiffness});
+        double best = 1e300;
+        std::vector<std::vector<double>> all;
+        std::vector<double> scores;
+        for (const ModelChoice& choice : ladder) {
+            all.push_back(held_out_residuals(matches, use, folds, choice, frame));
+            scores.push_back(rms_of_used(all.back(), use));
+            best = std::min(best, scores.back());
+        }
+        std::size_t pick = 0;
+        while (scores[pick] > std::max(1.03 * best, best + 0.003)) ++pick;
+        out.choice = ladder[pick];
+        residuals = all[pick];
+        out.rmse_px = scores[pick];
+        if (out.rmse_px > 1e8) {  // too few blocks to hold one out: all points in one corner
+            return out;
+        }
+        if (round == 2) break;
+        std::vector<double> sizes;
+        for (std::size_t i = 0; i < matches.size(); ++i)
+            if (use[i] != 0 && seeds[i] != 0) sizes.push_back(residuals[i]);
+        const double limit = std::max(options.floor_px, 3.0 * median_of(sizes) / 1.1774);
+        // Takes back what consensus on an affine had thrown out and the chosen model explains. The
+        // windows off the open ground join when, as a body, they agree with it, or when there is
+        // too little open ground to do without them.
+        if (round == 0) {
+            std::vector<double> others;
+            for (std::size_t i = 0; i < matches.size(); ++i)
+                if (matches[i].passed && seeds[i] == 0 && std::isfinite(residuals[i]))
+                    others.push_back(residuals[i]);
+            others_join = count < 60 || median_of(others) <= 2 * median_of(sizes);
+        }
+        for (std::size_t i = 0; i < matches.size(); ++i)
+            use[i] = matches[i].passed && (seeds[i] != 0 || others_join) &&
+                             std::isfinite(residuals[i]) && residuals[i] <= limit
+                         ? 1
+                         : 0;
+    }
+    std::vector<double> weight;
+    if (!solve_robust(matches, use, out.choice, frame, out.warp, weight)) return out;
+    for (std::size_t i = 0; i < matches.size(); ++i) {
+        matches[i].kept = use[i] != 0;
+        matches[i].residual_px = std::isfinite(residuals[i]) ? residuals[i] : 0;
+        out.kept += use[i] != 0 ? 1 : 0;
+    }
+    out.ok = true;
+    return out;
+}
+
+}  // namespace fenceline
