@@ -1,6 +1,8 @@
 #include "core/geometry.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <limits>
 
 namespace fenceline {
@@ -155,14 +157,34 @@ double polygon_iou(const Ring& a, const Ring& b, double step) {
     long both = 0, either = 0;
     const auto rows = static_cast<long>(std::ceil((high.y - low.y) / step - 0.5));
     const auto columns = static_cast<long>(std::ceil((high.x - low.x) / step - 0.5));
-    for (long j = 0; j < rows; ++j)
-        for (long i = 0; i < columns; ++i) {
-            const Point p{low.x + (static_cast<double>(i) + 0.5) * step,
-                          low.y + (static_cast<double>(j) + 0.5) * step};
-            const bool in_a = contains(a, p), in_b = contains(b, p);
-            both += in_a && in_b;
-            either += in_a || in_b;
+    std::vector<double> crossings;
+    std::array<std::vector<std::uint8_t>, 2> inside;
+    for (long j = 0; j < rows; ++j) {
+        const double y = low.y + (static_cast<double>(j) + 0.5) * step;
+        for (std::size_t r = 0; r < 2; ++r) {
+            const Ring& ring = r == 0 ? a : b;
+            crossings.clear();
+            for (std::size_t i = 0; i < ring.size(); ++i) {
+                const Point p = ring[i], q = ring[(i + 1) % ring.size()];
+                if ((p.y > y) != (q.y > y))
+                    crossings.push_back(p.x + (y - p.y) / (q.y - p.y) * (q.x - p.x));
+            }
+            std::sort(crossings.begin(), crossings.end());
+            inside[r].assign(static_cast<std::size_t>(columns), 0);
+            for (std::size_t k = 0; k + 1 < crossings.size(); k += 2) {
+                const auto column = [&](double x) {
+                    return std::clamp(static_cast<long>(std::ceil((x - low.x) / step - 0.5)), 0L,
+                                      columns);
+                };
+                for (long i = column(crossings[k]); i < column(crossings[k + 1]); ++i)
+                    inside[r][static_cast<std::size_t>(i)] = 1;
+            }
         }
+        for (std::size_t i = 0; i < inside[0].size(); ++i) {
+            both += inside[0][i] != 0 && inside[1][i] != 0;
+            either += inside[0][i] != 0 || inside[1][i] != 0;
+        }
+    }
     return either > 0 ? static_cast<double>(both) / static_cast<double>(either) : 0;
 }
 

@@ -29,7 +29,6 @@ struct Series {
     std::vector<std::optional<Point>> sun_px;
     std::vector<int> usable;  ///< scene indices
     double gsd_m = 1, unit_m = 1, resolution_m = 1;
-    int half_rows = 0;  ///< of every ribbon: the widest parallel and the search fit in
 };
 
 double ribbon_sigma_m(const Series& series, int scene) {
@@ -56,26 +55,32 @@ std::array<double, 8> parallel_offsets_m(const Series& series) {
 /// A line with every scene's support beside it.
 struct Ribbon {
     Centreline line;
+    int half_rows = 0;                 ///< the search and the widest parallel beside it fit in
     std::vector<LineSupport> support;  ///< per scene of the series; empty where not usable
 };
 
-Ribbon make_ribbon(const Series& series, Centreline line) {
+/// reach_m: how far from the line its place will be searched.
+Ribbon make_ribbon(const Series& series, Centreline line, double reach_m) {
     Ribbon ribbon;
     ribbon.line = std::move(line);
+    ribbon.half_rows = static_cast<int>(std::ceil(
+        (parallel_offsets_m(series)[3] + 10 * series.unit_m + reach_m) / (series.unit_m / 2)));
     ribbon.support.resize(series.scenes.size());
     static constexpr std::array<double, 5> kTilts{-0.5, -0.25, 0.0, 0.25, 0.5};
     parallel_items(static_cast<int>(series.usable.size()), [&](int k) {
         const auto i = static_cast<std::size_t>(series.usable[static_cast<std::size_t>(k)]);
         const LineFrame frame = unroll(series.evidence[i], series.sun_px[i], ribbon.line,
-                                       series.half_rows, series.gsd_m, series.unit_m);
+                                       ribbon.half_rows, series.gsd_m, series.unit_m);
         ribbon.support[i] = line_support(frame, series.unit_m, kTilts);
     });
     return ribbon;
 }
 
-/// Mean support over some scenes, where seen; 0 where none of them sees anything.
-Plane mean_support(const Ribbon& ribbon, std::span<const int> scenes, int half_rows) {
-    const int width = static_cast<int>(ribbon.line.points_px.size()), height = 2 * half_rows + 1;
+/// Mean over some scenes of what the evidence says, where seen; 0 where none of them sees anything.
+Plane mean_support(const Ribbon& ribbon, std::span<const int> scenes,
+                   Plane LineSupport::*what = &LineSupport::z) {
+    const int width = static_cast<int>(ribbon.line.points_px.size()),
+              height = 2 * ribbon.half_rows + 1;
     Plane mean(width, height);
     parallel_rows(height, [&](int y0, int y1) {
         for (int y = y0; y < y1; ++y)
@@ -85,7 +90,7 @@ Plane mean_support(const Ribbon& ribbon, std::span<const int> scenes, int half_r
                 for (const int i : scenes) {
                     const LineSupport& s = ribbon.support[static_cast<std::size_t>(i)];
                     if (!s.z.contains(x, y) || s.seen.at(x, y) == 0) continue;
-                    sum += s.z.at(x, y);
+                    sum += (s.*what).at(x, y);
                     ++count;
                 }
                 mean.at(x, y) = count > 0 ? sum / static_cast<float>(count) : 0.0F;
@@ -94,17 +99,20 @@ Plane mean_support(const Ribbon& ribbon, std::span<const int> scenes, int half_r
     return mean;
 }
 
-/// The line's row per column: cheapest way through the mean support with a weak pull towards the
-/// given line.
-std::vector<int> trace(const Series& series, const Ribbon& ribbon, const Plane& support,
+/// The line's row per column in the looks given: cheapest way through their mean evidence with a
+/// weak pull towards the line that the ribbon was made along.
+std::vector<int> trace(const Series& series, const Ribbon& ribbon, std::span<const int> looks,
                        double reach_m) {
+    // Where walls are seen as such, strength places them; where not, consistency does.
+    const Plane support = mean_support(
+        ribbon, looks, shows_walls(series.unit_m) ? &LineSupport::fit : &LineSupport::z);
     const double across_m = series.unit_m / 2;
     // The pull: half a unit of evidence at this distance (a catalogue's line is off by 9 m in one
     // case of ten).
     const double pull_m = std::max(22.0, 2.2 * series.resolution_m);
     Plane cost(support.width(), support.height());
     for (int y = 0; y < cost.height(); ++y) {
-        const double n = (y - series.half_rows) * across_m;
+        const double n = (y - ribbon.half_rows) * across_m;
         const auto pull = static_cast<float>(0.5 * n * n / (pull_m * pull_m));
         for (int x = 0; x < cost.width(); ++x) {
             float value = pull - support.at(x, y);
@@ -115,7 +123,7 @@ std::vector<int> trace(const Series& series, const Ribbon& ribbon, const Plane& 
             cost.at(x, y) = value;
         }
     }
-    return cheapest_rows(cost, ribbon.line.closed, 3.0F);
+    return cheapest_rows(cost, ribbon.line.closed, shows_walls(series.unit_m) ? 1.0F : 3.0F);
 }
 
 Polyline path_at(const Series& series, const Ribbon& ribbon, const std::vector<int>& rows) {
@@ -128,7 +136,7 @@ Polyline path_at(const Series& series, const Ribbon& ribbon, const std::vector<i
         for (int k = -half; k <= half; ++k) {
             const int j =
                 ribbon.line.closed ? (i + k + count) % count : std::clamp(i + k, 0, count - 1);
-            sum += rows[static_cast<std::size_t>(j)] - series.half_rows;
+            sum += rows[static_cast<std::size_t>(j)] - ribbon.half_rows;
             ++n;
         }
         out.push_back(ribbon.line.points_px[static_cast<std::size_t>(i)] +
@@ -155,7 +163,20 @@ struct Presence {
     }
 };
 
-Presence compare_with_parallels(const Series& series, const Plane& z, const Mask* seen,
+/// Nonzero where at least one of the scenes sees a ribbon's place.
+Mask seen_in_any(const Ribbon& ribbon, std::span<const int> scenes) {
+    Mask seen(static_cast<int>(ribbon.line.points_px.size()), 2 * ribbon.half_rows + 1);
+    for (const int i : scenes) {
+        const LineSupport& s = ribbon.support[static_cast<std::size_t>(i)];
+        for (int y = 0; y < seen.height(); ++y)
+            for (int x = 0; x < seen.width(); ++x)
+                if (s.seen.contains(x, y) && s.seen.at(x, y) != 0) seen.at(x, y) = 1;
+    }
+    return seen;
+}
+
+/// z: support with the ribbon's rows and columns; seen: where it holds.
+Presence compare_with_parallels(const Series& series, const Plane& z, const Mask& seen,
                                 const std::vector<int>& rows, double along_m, double tolerance_m) {
     Presence out;
     const double across_m = series.unit_m / 2, piece_m = std::max(20.0, 3 * series.resolution_m);
@@ -174,7 +195,7 @@ Presence compare_with_parallels(const Series& series, const Plane& z, const Mask
                 int count = 0;
                 for (int x = first; x < last; ++x) {
                     const int y = rows[static_cast<std::size_t>(x)] + offset + d;
-                    if (!z.contains(x, y) || (seen != nullptr && seen->at(x, y) == 0)) continue;
+                    if (!z.contains(x, y) || seen.at(x, y) == 0) continue;
                     sum += z.at(x, y);
                     ++count;
                 }
@@ -234,7 +255,7 @@ std::vector<Presence> presence_in_scenes(const Series& series, const Ribbon& rib
         const int i = series.usable[static_cast<std::size_t>(k)];
         const LineSupport& s = ribbon.support[static_cast<std::size_t>(i)];
         out[static_cast<std::size_t>(i)] = compare_with_parallels(
-            series, s.z, &s.seen, rows, ribbon.line.step_m, tolerance_m(series, i));
+            series, s.z, s.seen, rows, ribbon.line.step_m, tolerance_m(series, i));
     });
     return out;
 }
@@ -345,6 +366,7 @@ struct Candidate {
     std::vector<int> rows;
     Polyline path_px;  ///< refined
     std::vector<Presence> there;
+    Presence mean;   ///< in the mean of the looks that it was searched in
     int change = 0;  ///< position in `usable` of the first look with the new line
     double score =
         0;  ///< log-likelihood ratio of "new line from then on" summed over the looks, not capped
@@ -433,25 +455,29 @@ Polyline replaced_stretch(const Centreline& ring, const Detour& detour) {
     return out;
 }
 
-/// The ring with the stretches replaced. The changes' stretches do not overlap.
-Ring with_changes(const Centreline& ring, std::span<const Candidate* const> changes) {
-    const int count = static_cast<int>(ring.points_px.size());
-    std::vector<const Candidate*> at(ring.points_px.size(), nullptr);
-    int begin = 0;  // a point that no change replaces
-    for (const Candidate* c : changes) {
-        at[static_cast<std::size_t>(c->detour.leaves)] = c;
-        begin = c->detour.returns;
-    }
+/// A ring without its spurs: where it comes back to within `neck_px` of itself after at most
+/// `most_px`, and the loop encloses hardly any ground, the loop is cut off.
+Ring without_spurs(const Ring& ring_px, double neck_px, double most_px) {
+    const Ring ring = resample_ring(ring_px, neck_px / 2);
+    const int count = static_cast<int>(ring.size()),
+              most = std::min(count / 4, static_cast<int>(most_px / (neck_px / 2)));
     Ring out;
-    for (int walked = 0; walked < count;) {
-        const int i = (begin + walked) % count;
-        if (const Candidate* c = at[static_cast<std::size_t>(i)]) {
-            out.insert(out.end(), c->path_px.begin(), c->path_px.end());
-            walked += std::max(1, ((c->detour.returns - c->detour.leaves) % count + count) % count);
-        } else {
-            out.push_back(ring.points_px[static_cast<std::size_t>(i)]);
-            ++walked;
+    for (int i = 0; i < count; ++i) {
+        out.push_back(ring[static_cast<std::size_t>(i)]);
+        int jump = i;
+        double area = 0, length = 0;
+        for (int k = i + 1; k <= i + most && k < count; ++k) {
+            const Point a = ring[static_cast<std::size_t>(k - 1)],
+                        b = ring[static_cast<std::size_t>(k)],
+                        o = ring[static_cast<std::size_t>(i)];
+            area += cross(a - o, b - o) / 2;
+            length += distance(a, b);
+            // A true corner's two sides part at once: a spur's stay within about two necks.
+            if (length > 4 * neck_px && distance(o, b) <= neck_px &&
+                std::abs(area) <= neck_px * length)
+                jump = k;
         }
+        i = jump;
     }
     return out;
 }
@@ -464,6 +490,9 @@ bool stretches_overlap(const Detour& a, const Detour& b, int count) {
     return inside(a.leaves, b) || inside(b.leaves, a);
 }
 
+/// How far, in U, a detour's line is placed from the path of the search.
+constexpr double kDetourReach = 12;
+
 /// Fills in what the looks say about a detour: refined path, presence per look, the best time of
 /// change.
 Candidate look_at_detour(const Series& series, const Centreline& ring, Detour detour,
@@ -471,14 +500,15 @@ Candidate look_at_detour(const Series& series, const Centreline& ring, Detour de
     Candidate c;
     c.detour = std::move(detour);
     c.ribbon =
-        make_ribbon(series, centreline_of_path(c.detour.path_px, series.gsd_m, series.unit_m));
-    const Plane mean = mean_support(c.ribbon, after, series.half_rows);
-    c.rows = trace(series, c.ribbon, mean, 12 * series.unit_m);
+        make_ribbon(series, centreline_of_path(c.detour.path_px, series.gsd_m, series.unit_m),
+                    kDetourReach * series.unit_m);
+    const Plane mean = mean_support(c.ribbon, after);
+    c.rows = trace(series, c.ribbon, after, kDetourReach * series.unit_m);
     c.path_px = path_at(series, c.ribbon, c.rows);
     c.there = presence_in_scenes(series, c.ribbon, c.rows);
-    c.supported =
-        compare_with_parallels(series, mean, nullptr, c.rows, c.ribbon.line.step_m, series.unit_m)
-            .win_share();
+    c.mean = compare_with_parallels(series, mean, seen_in_any(c.ribbon, after), c.rows,
+                                    c.ribbon.line.step_m, series.unit_m);
+    c.supported = c.mean.win_share();
     c.region_px = region_between(ring, c.detour, c.path_px);
     const int count = static_cast<int>(series.usable.size());
     c.score = -std::numeric_limits<double>::infinity();
@@ -512,6 +542,93 @@ double mean_share(const Series& series, const Candidate& c, int from, int to) {
 /// nothing has changed.
 constexpr double kShareByChance = 0.4;
 
+/// Stretches of a candidate's path that show no line: two pieces or more, with single seen pieces
+/// among them, and a piece more on either side.
+std::vector<Stretch> unseen_stretches(const Candidate& c) {
+    std::vector<Stretch> out;
+    const auto& pieces = c.mean.pieces;
+    const int count = static_cast<int>(pieces.size());
+    const auto won = [&](int i) { return pieces[static_cast<std::size_t>(i)] == Piece::won; };
+    for (int i = 0; i < count; ++i) {
+        if (won(i)) continue;
+        int end = i, lost = 0;
+        for (int k = i; k < count && !(won(k) && (k + 1 >= count || won(k + 1))); ++k)
+            if (!won(k)) ++lost, end = k;
+        if (lost >= 2) {
+            const int from = std::max(0, i - 1), to = std::min(count, end + 2);
+            const auto point = [&](int piece) {
+                return std::min(static_cast<std::size_t>(piece * c.mean.columns_per_piece),
+                                c.path_px.size());
+            };
+            out.push_back(
+                {i <= 1 ? 0 : point(from), end >= count - 2 ? c.path_px.size() : point(to)});
+        }
+        i = end + 1;
+    }
+    return out;
+}
+
+/// The ring with the stretches replaced. The changes' stretches do not overlap.
+Ring with_changes(const Centreline& ring, std::span<const Candidate* const> changes) {
+    const int count = static_cast<int>(ring.points_px.size());
+    std::vector<const Candidate*> at(ring.points_px.size(), nullptr);
+    int begin = 0;  // a point that no change replaces
+    for (const Candidate* c : changes) {
+        at[static_cast<std::size_t>(c->detour.leaves)] = c;
+        begin = c->detour.returns;
+    }
+    Ring out;
+    for (int walked = 0; walked < count;) {
+        const int i = (begin + walked) % count;
+        if (const Candidate* c = at[static_cast<std::size_t>(i)]) {
+            out.insert(out.end(), c->path_px.begin(), c->path_px.end());
+            walked += std::max(1, ((c->detour.returns - c->detour.leaves) % count + count) % count);
+        } else {
+            out.push_back(ring.points_px[static_cast<std::size_t>(i)]);
+            ++walked;
+        }
+    }
+    return out;
+}
+
+/// A detour, and another one that leaves the ring grown by the first: as one detour of the ring.
+/// Empty when they do not fit together.
+std::optional<Detour> joined_detour(const Series& series, const Centreline& ring,
+                                    const Candidate& inner, const Centreline& grown,
+                                    const Candidate& outer) {
+    const auto nearest = [](const std::vector<Point>& points, Point place) {
+        std::size_t best = 0;
+        for (std::size_t i = 1; i < points.size(); ++i)
+            if (distance(points[i], place) < distance(points[best], place)) best = i;
+        return best;
+    };
+    const double touching = 3 * series.unit_m / series.gsd_m;
+    const Point leaves = grown.points_px[static_cast<std::size_t>(outer.detour.leaves)],
+                returns = grown.points_px[static_cast<std::size_t>(outer.detour.returns)];
+    const std::size_t from = nearest(inner.path_px, leaves), to = nearest(inner.path_px, returns);
+    const bool from_inner = distance(inner.path_px[from], leaves) <= touching,
+               to_inner = distance(inner.path_px[to], returns) <= touching;
+    if (!from_inner && !to_inner) return std::nullopt;  // it has nothing to do with the first
+    if (from_inner && to_inner && to <= from) return std::nullopt;
+    Detour joined = outer.detour;
+    joined.leaves = inner.detour.leaves;
+    joined.returns = inner.detour.returns;
+    joined.path_px.clear();
+    if (from_inner)
+        joined.path_px.assign(inner.path_px.begin(),
+                              inner.path_px.begin() + static_cast<std::ptrdiff_t>(from));
+    else
+        joined.leaves = static_cast<int>(nearest(ring.points_px, leaves));
+    joined.path_px.insert(joined.path_px.end(), outer.path_px.begin(), outer.path_px.end());
+    if (to_inner)
+        joined.path_px.insert(joined.path_px.end(),
+                              inner.path_px.begin() + static_cast<std::ptrdiff_t>(to),
+                              inner.path_px.end());
+    else
+        joined.returns = static_cast<int>(nearest(ring.points_px, returns));
+    return joined;
+}
+
 /// Expansions and contractions of the line that is first seen in scene first_seen. METHODS.md 5,
 /// "Growth".
 std::vector<Candidate> find_changes(const Series& series, const Centreline& ring, int first_seen,
@@ -524,12 +641,13 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
         int split;
     };
     std::vector<Found> found;
-    const auto search = [&](std::span<const int> before, std::span<const int> after) {
+    const auto search = [&](std::span<const int> before, std::span<const int> after,
+                            std::span<const int> exits = {}) {
         const GainField field =
             gain_between(series, before, after, ring.points_px, series.options.max_detour_m);
         return find_detours(field, ring, series.gsd_m, series.unit_m,
                             series.options.min_change_share * area_m2, 5 * area_m2,
-                            series.options.max_detour_m, 3);
+                            series.options.max_detour_m, 3, exits);
     };
     std::vector<std::vector<Detour>> per_split(static_cast<std::size_t>(count));
     parallel_items(count, [&](int split) {
@@ -568,15 +686,45 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
                      after = mean_share(series, c, c.change, count);
         return line_length(c.path_px) * (std::min(after, c.supported) - before - kShareByChance);
     };
-    std::stable_sort(candidates.begin(), candidates.end(),
-                     [&](const Candidate& a, const Candidate& b) { return worth(a) > worth(b); });
+    const auto best_first = [&](const Candidate& a, const Candidate& b) {
+        return worth(a) > worth(b);
+    };
+    std::stable_sort(candidates.begin(), candidates.end(), best_first);
+    if (shows_walls(series.unit_m)) {
+        // A front finds the way to a place, but which place it is was chosen for the path's length:
+        // stretches that show no line are walked anew where that gives more metres of line.
+        for (std::size_t k = 0; k < std::min<std::size_t>(candidates.size(), 4); ++k)
+            for (int round = 0; round < 2; ++round) {
+                Candidate& c = candidates[k];
+                if (c.change <= first || c.change >= count) break;
+                const std::vector<Stretch> unseen = unseen_stretches(c);
+                if (unseen.empty()) break;
+                const auto split = static_cast<std::size_t>(c.change);
+                Detour as_traced = c.detour;
+                as_traced.path_px = c.path_px;
+                const GainField field = gain_between(series, all.first(split), all.subspan(split),
+                                                     ring.points_px, series.options.max_detour_m);
+                Candidate again =
+                    look_at_detour(series, ring,
+                                   reroute(field, ring, as_traced, unseen, series.gsd_m,
+                                           series.unit_m, series.options.max_detour_m),
+                                   all.subspan(split));
+                if (!(worth(again) > worth(c))) break;
+                c = std::move(again);
+            }
+        std::stable_sort(candidates.begin(), candidates.end(), best_first);
+    }
 
+    // Most of it is there afterwards, less before.
+    const auto is_seen_to_come = [&](const Candidate& c) {
+        const double before = mean_share(series, c, first, c.change),
+                     after = mean_share(series, c, c.change, count);
+        return after >= 0.55 && before <= 0.5 && after - before >= 0.25 && c.supported >= 0.7;
+    };
     std::vector<Candidate> accepted;
     for (Candidate& c : candidates) {
         if (c.change <= first) continue;
-        const double before = mean_share(series, c, first, c.change),
-                     after = mean_share(series, c, c.change, count);
-        if (after < 0.55 || before > 0.5 || after - before < 0.25 || c.supported < 0.7) continue;
+        if (!is_seen_to_come(c)) continue;
         const double share =
             std::abs(signed_area(c.region_px)) * series.gsd_m * series.gsd_m / area_m2;
         if (share < series.options.min_change_share) continue;
@@ -592,9 +740,9 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
             const Polyline replaced = replaced_stretch(ring, c.detour);
             if (replaced.size() < 4) continue;
             const Ribbon old =
-                make_ribbon(series, centreline_of_path(replaced, series.gsd_m, series.unit_m));
+                make_ribbon(series, centreline_of_path(replaced, series.gsd_m, series.unit_m), 0);
             const auto looks = presence_in_scenes(
-                series, old, std::vector<int>(old.line.points_px.size(), series.half_rows));
+                series, old, std::vector<int>(old.line.points_px.size(), old.half_rows));
             double sum_before = 0, sum_after = 0;
             for (int u = first; u < count; ++u)
                 (u < c.change ? sum_before : sum_after) += log_likelihood_ratio(
@@ -602,14 +750,18 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
             if (sum_before <= 0 || sum_after >= 0) continue;
         }
         // One look alone cannot confirm what was searched for in it: it must be almost complete.
-        if (c.change + 1 == count && (after < 0.92 || c.supported < 0.92)) continue;
+        if (c.change + 1 == count &&
+            (mean_share(series, c, c.change, count) < 0.92 || c.supported < 0.92))
+            continue;
         // Hold back dates: a path that half of the later looks draw must be seen by the other half.
         std::vector<int> drawn, held;
         for (int u = c.change; u < count; ++u)
             ((u - c.change) % 2 == 0 ? held : drawn).push_back(all[static_cast<std::size_t>(u)]);
         if (!drawn.empty()) {
             double best_share = 0, best_iou = 0;
-            for (const Detour& d : search(all.first(static_cast<std::size_t>(c.change)), drawn)) {
+            const std::array<int, 2> exits{c.detour.leaves, c.detour.returns};
+            for (const Detour& d :
+                 search(all.first(static_cast<std::size_t>(c.change)), drawn, exits)) {
                 if (d.outside != c.detour.outside) continue;
                 const double iou =
                     polygon_iou(region_between(ring, d, d.path_px), c.region_px, step);
@@ -624,6 +776,29 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
             if (best_share < 0.45) continue;
         }
         accepted.push_back(std::move(c));
+    }
+    // Inside new ground there are lines, too: where another new line of the same time stands
+    // farther out, that one is the border.
+    for (Candidate& c : accepted) {
+        if (!c.detour.outside) continue;
+        const auto split = static_cast<std::size_t>(c.change);
+        const Candidate* const one[] = {&c};
+        const Centreline grown =
+            centreline_of_ring(with_changes(ring, one), series.gsd_m, series.unit_m);
+        const GainField field = gain_between(series, all.first(split), all.subspan(split),
+                                             grown.points_px, series.options.max_detour_m);
+        for (const Detour& d : find_detours(field, grown, series.gsd_m, series.unit_m,
+                                            0.5 * series.options.min_change_share * area_m2,
+                                            5 * area_m2, series.options.max_detour_m, 3)) {
+            if (!d.outside) continue;
+            const Candidate beyond = look_at_detour(series, grown, d, all.subspan(split));
+            const std::optional<Detour> joined = joined_detour(series, ring, c, grown, beyond);
+            if (!joined || beyond.change != c.change || !is_seen_to_come(beyond)) continue;
+            Candidate both = look_at_detour(series, ring, *joined, all.subspan(split));
+            if (both.change != c.change || !is_seen_to_come(both)) continue;
+            c = std::move(both);
+            break;
+        }
     }
     std::stable_sort(accepted.begin(), accepted.end(), [](const Candidate& a, const Candidate& b) {
         return a.change != b.change ? a.change < b.change : a.detour.leaves < b.detour.leaves;
@@ -659,10 +834,7 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
     }
     series.resolution_m = static_cast<double>(median_of(resolutions));
     series.unit_m = std::max(1.0, 0.4 * series.resolution_m);
-    const auto offsets = parallel_offsets_m(series);
     const double reach_m = std::max(options.ribbon_m, 4 * series.resolution_m);
-    const double widest_m = std::max(offsets[3] + 10 * series.unit_m, reach_m) + reach_m;
-    series.half_rows = static_cast<int>(std::ceil(widest_m / (series.unit_m / 2)));
 
     // The known line, first on the looks nearest to its date, then on every look that shows it.
     std::vector<int> nearest = series.usable;
@@ -675,10 +847,9 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
                          [&](int a, int b) { return gap(a) < gap(b); });
         nearest.resize(std::min<std::size_t>(nearest.size(), 3));
     }
-    Ribbon ribbon =
-        make_ribbon(series, centreline_of_ring(known.ring_px, series.gsd_m, series.unit_m));
-    std::vector<int> rows =
-        trace(series, ribbon, mean_support(ribbon, nearest, series.half_rows), reach_m);
+    Ribbon ribbon = make_ribbon(
+        series, centreline_of_ring(known.ring_px, series.gsd_m, series.unit_m), reach_m);
+    std::vector<int> rows = trace(series, ribbon, nearest, reach_m);
     std::vector<Presence> presence = presence_in_scenes(series, ribbon, rows);
     const std::vector<int> present = scenes_that_show(series, presence);
     if (present.empty()) {
@@ -687,9 +858,9 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         return result;
     }
     const Ring first_trace = path_at(series, ribbon, rows);
-    ribbon = make_ribbon(series, centreline_of_ring(first_trace, series.gsd_m, series.unit_m));
-    rows =
-        trace(series, ribbon, mean_support(ribbon, present, series.half_rows), 3 * series.unit_m);
+    ribbon = make_ribbon(series, centreline_of_ring(first_trace, series.gsd_m, series.unit_m),
+                         3 * series.unit_m);
+    rows = trace(series, ribbon, present, 3 * series.unit_m);
     presence = presence_in_scenes(series, ribbon, rows);
     const Ring base = path_at(series, ribbon, rows);
     const Centreline ring = centreline_of_ring(base, series.gsd_m, series.unit_m);
@@ -718,12 +889,15 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
             const int end = next == starts.end() ? static_cast<int>(series.usable.size()) : *next;
             const std::vector<int> looks(series.usable.begin() + start,
                                          series.usable.begin() + end);
-            epoch.ribbon = make_ribbon(series, centreline_of_ring(with_changes(ring, applied),
-                                                                  series.gsd_m, series.unit_m));
-            epoch.rows =
-                trace(series, epoch.ribbon, mean_support(epoch.ribbon, looks, series.half_rows),
-                      3 * series.unit_m);
-            epoch.ring_px = path_at(series, epoch.ribbon, epoch.rows);
+            epoch.ring_px = with_changes(ring, applied);
+            for (const double reach : {8 * series.unit_m, 3 * series.unit_m}) {
+                const Ring clean = without_spurs(epoch.ring_px, 3 * series.unit_m / series.gsd_m,
+                                                 100 * series.unit_m / series.gsd_m);
+                epoch.ribbon = make_ribbon(
+                    series, centreline_of_ring(clean, series.gsd_m, series.unit_m), reach);
+                epoch.rows = trace(series, epoch.ribbon, looks, reach);
+                epoch.ring_px = path_at(series, epoch.ribbon, epoch.rows);
+            }
             epochs.push_back(std::move(epoch));
         }
     }
@@ -806,8 +980,8 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         const Polyline replaced = replaced_stretch(ring, c.detour);
         if (replaced.size() > 3) {
             const Ribbon old =
-                make_ribbon(series, centreline_of_path(replaced, series.gsd_m, series.unit_m));
-            const std::vector<int> on_it(old.line.points_px.size(), series.half_rows);
+                make_ribbon(series, centreline_of_path(replaced, series.gsd_m, series.unit_m), 0);
+            const std::vector<int> on_it(old.line.points_px.size(), old.half_rows);
             const auto looks = presence_in_scenes(series, old, on_it);
             double sum = 0;
             int seen = 0;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <queue>
 #include <span>
 
@@ -201,41 +202,51 @@ Front run_front(const Ground& ground, const std::vector<Point>& ring, std::span<
     return f;
 }
 
-/// Places where lines leave the ring: ring points whose front leads to most of what is new. Those
-/// of the greatest mass, at least `apart` points from each other.
+/// Places where lines leave the ring: ring points whose front leads to most of what is new, half of
+/// them by all of it, half by what lies near (a long line passes by many other places, but it
+/// begins at its own). At least `apart` points from each other. near_px: length of way that is
+/// near.
 std::vector<int> find_exits(const Ground& ground, const Front& front, int points, int side,
-                            int apart, int most) {
-    std::vector<double> mass(static_cast<std::size_t>(points), 0.0), smooth(mass.size(), 0.0);
+                            int apart, int most, double near_px) {
+    std::vector<double> mass(static_cast<std::size_t>(points), 0.0), near(mass.size(), 0.0);
     for (std::size_t k = 0; k < front.cost.size(); ++k) {
         if (front.source[k] < 0 || ground.inside[k] != side) continue;
         const int x = static_cast<int>(k) % ground.width, y = static_cast<int>(k) / ground.width;
         float strongest = 0;
         for (const Plane& gain : ground.gain) strongest = std::max(strongest, gain.at(x, y));
-        if (strongest > 0.3F)
-            mass[static_cast<std::size_t>(front.source[k])] += static_cast<double>(strongest);
+        if (strongest <= 0.3F) continue;
+        mass[static_cast<std::size_t>(front.source[k])] += static_cast<double>(strongest);
+        if (front.length[k] <= static_cast<float>(near_px))
+            near[static_cast<std::size_t>(front.source[k])] += static_cast<double>(strongest);
     }
     const int half = std::max(1, apart / 2);
-    for (int i = 0; i < points; ++i)
-        for (int d = -half; d <= half; ++d)
-            smooth[static_cast<std::size_t>(i)] +=
-                mass[static_cast<std::size_t>(((i + d) % points + points) % points)] *
-                (1.0 - std::abs(d) / (half + 1.0));
-    std::vector<int> order(smooth.size());
-    for (int i = 0; i < points; ++i) order[static_cast<std::size_t>(i)] = i;
-    std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
-        return smooth[static_cast<std::size_t>(a)] > smooth[static_cast<std::size_t>(b)];
-    });
     std::vector<int> exits;
-    for (const int i : order) {
-        if (static_cast<int>(exits.size()) >= most || smooth[static_cast<std::size_t>(i)] <= 0)
-            break;
-        bool free = true;
-        for (const int other : exits) {
-            const int gap = std::abs(i - other);
-            free = free && std::min(gap, points - gap) >= apart;
+    const auto take = [&](const std::vector<double>& of, int until) {
+        std::vector<double> smooth(of.size(), 0.0);
+        std::vector<int> order(of.size());
+        for (int i = 0; i < points; ++i) {
+            order[static_cast<std::size_t>(i)] = i;
+            for (int d = -half; d <= half; ++d)
+                smooth[static_cast<std::size_t>(i)] +=
+                    of[static_cast<std::size_t>(((i + d) % points + points) % points)] *
+                    (1.0 - std::abs(d) / (half + 1.0));
         }
-        if (free) exits.push_back(i);
-    }
+        std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+            return smooth[static_cast<std::size_t>(a)] > smooth[static_cast<std::size_t>(b)];
+        });
+        for (const int i : order) {
+            if (static_cast<int>(exits.size()) >= until || smooth[static_cast<std::size_t>(i)] <= 0)
+                break;
+            bool free = true;
+            for (const int other : exits) {
+                const int gap = std::abs(i - other);
+                free = free && std::min(gap, points - gap) >= apart;
+            }
+            if (free) exits.push_back(i);
+        }
+    };
+    take(mass, most / 2);
+    take(near, most);
     return exits;
 }
 
@@ -243,10 +254,11 @@ std::vector<int> find_exits(const Ground& ground, const Front& front, int points
 
 std::vector<Detour> find_detours(const GainField& field, const Centreline& ring, double gsd_m,
                                  double unit_m, double min_area_m2, double max_area_m2,
-                                 double max_distance_m, int most) {
+                                 double max_distance_m, int most,
+                                 std::span<const int> given_exits) {
     std::vector<Detour> out;
     if (field.gain.size() != kLineDirections || ring.points_px.size() < 3) return out;
-    const bool fine = shows_walls(unit_m);
+    const bool fine = shows_walls(unit_m), pairs = fine;
     const double pixel_m = field.step * gsd_m;
     // Everything in the field's own pixels about its middle (small numbers: areas are sums of float
     // products).
@@ -267,8 +279,8 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
     std::vector<float> typical;
     for (std::size_t k = 0; k < all.cost.size(); k += 7)
         if (all.source[k] >= 0 && all.length[k] * pixel_m > 100)
-            typical.push_back(fine ? all.gained[k] / all.length[k]
-                                   : all.length[k] / all.cost[k] - static_cast<float>(kFloor));
+            typical.push_back(pairs ? all.gained[k] / all.length[k]
+                                    : all.length[k] / all.cost[k] - static_cast<float>(kFloor));
     const double background = static_cast<double>(median_of(typical));
 
     struct Meeting {
@@ -294,7 +306,7 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
     };
     std::vector<Meeting> meetings;
     // Where fronts that left the whole ring at different places meet.
-    if (!fine)
+    if (!pairs)
         for (int y = 0; y < all.height; ++y)
             for (int x = 0; x < all.width; ++x)
                 for (const auto& [dx, dy] : {std::pair{1, 0}, std::pair{0, 1}}) {
@@ -329,8 +341,11 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
                                             {}});
                 }
     const int apart = std::max(1, static_cast<int>(std::lround(40 * unit_m / ring.step_m)));
-    for (int side = 0; fine && side < 2; ++side) {
-        const std::vector<int> exits = find_exits(ground, all, count, side, apart, kMostExits);
+    for (int side = 0; pairs && side < 2; ++side) {
+        const std::vector<int> exits =
+            !given_exits.empty()
+                ? std::vector<int>(given_exits.begin(), given_exits.end())
+                : find_exits(ground, all, count, side, apart, kMostExits, 60 * unit_m / pixel_m);
         const int number = static_cast<int>(exits.size());
         std::vector<Front> fronts(exits.size());
         parallel_items(number, [&](int e) {
@@ -418,6 +433,81 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
         detour.background_gain = background;
         out.push_back(std::move(detour));
     }
+    return out;
+}
+
+Detour reroute(const GainField& field, const Centreline& ring, const Detour& detour,
+               std::span<const Stretch> stretches, double gsd_m, double unit_m,
+               double max_distance_m) {
+    Detour out = detour;
+    if (field.gain.size() != kLineDirections || ring.points_px.size() < 3) return out;
+    const double pixel_m = field.step * gsd_m, reach_px = 2 * max_distance_m / pixel_m;
+    const auto in_field = [&](const Polyline& line) {
+        std::vector<Point> points;
+        for (const Point p : line) points.push_back((1.0 / field.step) * (p - field.origin_px));
+        return points;
+    };
+    const std::vector<Point> points = in_field(ring.points_px), path = in_field(detour.path_px);
+    const Ground ground =
+        prepare_ground(field, points, std::max(2.0, 2.5 * unit_m / pixel_m), shows_walls(unit_m));
+    const int side = detour.outside ? 0 : 1;
+    // The way of a front to a place, from its seed on; empty when it did not get there.
+    const auto way_to = [&](const Front& front, Point place) {
+        std::vector<Point> way;
+        const int x = static_cast<int>(std::floor(place.x)),
+                  y = static_cast<int>(std::floor(place.y));
+        if (x < 0 || y < 0 || x >= front.width || y >= front.height) return std::pair{way, -1};
+        const std::size_t end = front.at(x, y);
+        if (front.source[end] < 0) return std::pair{way, -1};
+        for (int k = static_cast<int>(end); k >= 0; k = front.from[static_cast<std::size_t>(k)])
+            way.push_back(field.origin_px +
+                          field.step * Point{k % front.width + 0.5, k / front.width + 0.5});
+        std::reverse(way.begin(), way.end());
+        return std::pair{way, front.source[end]};
+    };
+    std::optional<Front> from_ring;
+    const auto ring_front = [&]() -> const Front& {
+        if (!from_ring) {
+            std::vector<int> everywhere(points.size());
+            for (std::size_t i = 0; i < points.size(); ++i) everywhere[i] = static_cast<int>(i);
+            from_ring = run_front(ground, points, everywhere, side, reach_px);
+        }
+        return *from_ring;
+    };
+    Polyline walked;
+    std::size_t next = 0;
+    for (const Stretch stretch : stretches) {
+        if (stretch.from < next || stretch.to <= stretch.from || stretch.to > path.size()) continue;
+        const bool at_start = stretch.from == 0, at_end = stretch.to == path.size();
+        if (at_start && at_end) return detour;
+        std::vector<Point> way;
+        if (at_start) {
+            const auto [found, source] = way_to(ring_front(), path[stretch.to]);
+            if (source < 0) continue;
+            out.leaves = source;
+            way = found;
+            walked.push_back(ring.points_px[static_cast<std::size_t>(source)]);
+        } else if (at_end) {
+            const auto [found, source] = way_to(ring_front(), path[stretch.from - 1]);
+            if (source < 0) continue;
+            out.returns = source;
+            way.assign(found.rbegin(), found.rend());
+        } else {
+            const int seed = 0;
+            const Front front =
+                run_front(ground, {path[stretch.from - 1]}, {&seed, 1}, side, reach_px);
+            way = way_to(front, path[stretch.to]).first;
+            if (way.empty()) continue;
+        }
+        walked.insert(walked.end(), detour.path_px.begin() + static_cast<std::ptrdiff_t>(next),
+                      detour.path_px.begin() + static_cast<std::ptrdiff_t>(stretch.from));
+        walked.insert(walked.end(), way.begin(), way.end());
+        if (at_end) walked.push_back(ring.points_px[static_cast<std::size_t>(out.returns)]);
+        next = stretch.to;
+    }
+    walked.insert(walked.end(), detour.path_px.begin() + static_cast<std::ptrdiff_t>(next),
+                  detour.path_px.end());
+    out.path_px = std::move(walked);
     return out;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "core/geometry.h"
@@ -42,9 +43,22 @@ constexpr bool shows_walls(double unit_m) { return unit_m <= 2; }
 /// detour: short ways across open ground get to its middle first. This is what is done where walls
 /// are not seen as such.) The score is metres of path
 /// times gain beyond any path's. Each encloses at least min_area_m2 and at most max_area_m2.
-/// unit_m: U.
+/// unit_m: U. exits: ring points where detours may begin and end; when empty they are searched for.
 std::vector<Detour> find_detours(const GainField& field, const Centreline& ring, double gsd_m,
                                  double unit_m, double min_area_m2, double max_area_m2,
-                                 double max_distance_m, int most);
+                                 double max_distance_m, int most, std::span<const int> exits = {});
+
+/// A stretch of a path's points, from `from` up to `to` (excluded).
+struct Stretch {
+    std::size_t from = 0, to = 0;
+};
+
+/// The detour with the given stretches of its path walked anew: the cheapest way between their
+/// ends, or from the ring where a stretch holds an end of the path (the place where the detour
+/// leaves the ring or comes back moves along). detour.path_px is the path that the stretches count
+/// in.
+Detour reroute(const GainField& field, const Centreline& ring, const Detour& detour,
+               std::span<const Stretch> stretches, double gsd_m, double unit_m,
+               double max_distance_m);
 
 }  // namespace fenceline

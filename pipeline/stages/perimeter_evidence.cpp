@@ -218,10 +218,10 @@ LineEvidence line_evidence(const Scene& scene, const PerimeterOptions&) {
     out.effective_gsd_m = effective_resolution(seen.value, seen.weight, gsd_m);
     out.unit_m = std::max(1.0, 0.4 * out.effective_gsd_m);
 
-    // A metre per pixel (or the grid's own pixels where they are coarser) is enough to place a wall
-    // within a metre.
+    // About 0.6 m per pixel (or the grid's own pixels where they are coarser): enough to place a
+    // wall within half a metre, and to see its shadow as a line of its own.
     out.luminance_step_px = std::max(
-        1, static_cast<int>(std::lround(std::max(1.0, 0.25 * out.effective_gsd_m) / gsd_m)));
+        1, static_cast<int>(std::lround(std::max(0.6, 0.25 * out.effective_gsd_m) / gsd_m)));
     Seen fine = average_blocks(seen.value, seen.weight, out.luminance_step_px);
     seen = {};
     const double fine_m = gsd_m * out.luminance_step_px;
@@ -242,7 +242,7 @@ LineEvidence line_evidence(const Scene& scene, const PerimeterOptions&) {
 
     // Directions at about 2 U, kept at about 4 U (one pixel where the sensor is coarser than that).
     const int half_step = std::max(
-        1, static_cast<int>(std::lround(std::max(2.0, 0.4 * out.effective_gsd_m) / fine_m)));
+        1, static_cast<int>(std::lround(std::max(2.4, 0.4 * out.effective_gsd_m) / fine_m)));
     const Seen coarse = average_blocks(fine.value, fine.weight, half_step);
     fine = {};
     const int keep = out.effective_gsd_m > 4 ? 1 : 2;

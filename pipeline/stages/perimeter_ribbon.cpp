@@ -13,8 +13,15 @@ namespace {
 constexpr float kLowestZ = -1, kHighestZ = 4;
 
 /// What is averaged along the line, per pixel of a frame.
-enum Feature { kAcross, kEnergy, kShade, kShade2, kStrip, kStrip2, kSeen, kFeatures };
+enum Feature { kAcross, kEnergy, kShade, kShade2, kStrip, kStrip2, kBand, kSeen, kFeatures };
 using FeaturePlanes = std::array<Plane, kFeatures>;
+
+/// Weights of LineSupport::fit: conditional logit of the true row of a column against all others
+/// within 22 m, fitted on simulated series (camp25, seeds 11 and 12; benchmarks/RESULTS.md,
+/// "Perimeter"). Consistency alone follows patrol paths and strip edges as gladly as the wall;
+/// strength tells them apart.
+constexpr float kFitOrientation = 2.4F, kFitShade = 1.7F, kFitStrip = 2.0F, kFitBand = 2.7F,
+                kFitEnergy = 0.9F;
 
 /// Running sums down the columns: row y holds the sum of the rows before y.
 Plane column_sums(const Plane& plane) {
@@ -33,7 +40,9 @@ FeaturePlanes line_features(const LineFrame& frame, double unit_m) {
     const auto rows = [&](double units) {
         return std::max(1, static_cast<int>(std::lround(units * per_unit)));
     };
-    const int shade_to = rows(2.5), strip_half = rows(3),
+    const int shade_to = rows(2.5), strip_half = rows(3), band_to = rows(2),
+              beyond_from = std::max(band_to + 1, rows(3.5)),
+              beyond_to = std::max(beyond_from, rows(7)),
               side_from = std::max(strip_half + 1, rows(5)), side_to = std::max(side_from, rows(9));
     const Plane sums = column_sums(frame.image), weights = column_sums(frame.weight);
     FeaturePlanes out;
@@ -58,6 +67,16 @@ FeaturePlanes line_features(const LineFrame& frame, double unit_m) {
             const float middle = mean(x, -strip_half, strip_half);
             const float strip =
                 middle - std::max(mean(x, side_from, side_to), mean(x, -side_to, -side_from));
+            // A shadow's band beside the line, darker than the lit side and than what lies beyond
+            // it.
+            const float sun = frame.sun[static_cast<std::size_t>(x)];
+            const bool below_lit = sun > 0;
+            const float lit = below_lit ? mean(x, 1, band_to) : mean(x, -band_to, -1),
+                        dark = below_lit ? mean(x, -band_to, -1) : mean(x, 1, band_to),
+                        beyond = below_lit ? mean(x, -beyond_to, -beyond_from)
+                                           : mean(x, beyond_from, beyond_to);
+            out[kBand].at(x, y) =
+                std::min(1.0F, 1.5F * std::abs(sun)) * std::max(0.0F, std::min(lit, beyond) - dark);
             out[kAcross].at(x, y) = gn * gn - gs * gs;
             out[kEnergy].at(x, y) = gn * gn + gs * gs;
             out[kShade].at(x, y) = shade;
@@ -103,6 +122,7 @@ LineSupport line_support(const LineFrame& frame, double unit_m, std::span<const 
     LineSupport out;
     if (width <= 0 || height <= 0) return out;
     out.z = Plane(width, height);
+    out.fit = Plane(width, height);
     out.seen = Mask(width, height);
     const FeaturePlanes features = line_features(frame, unit_m);
     const float energy_floor = 0.5F * typical(features[kEnergy], features[kSeen]) + 1e-6F;
@@ -129,7 +149,7 @@ LineSupport line_support(const LineFrame& frame, double unit_m, std::span<const 
                                   1.0F / static_cast<float>(rows.size()),
                                   mean[static_cast<std::size_t>(f)].data());
             }
-            float* z = out.z.row(y);
+            float *z = out.z.row(y), *fit = out.fit.row(y);
             std::uint8_t* seen = out.seen.row(y);
             for (std::size_t x = 0; x < columns; ++x) {
                 const float w = mean[kSeen][x];
@@ -144,7 +164,12 @@ LineSupport line_support(const LineFrame& frame, double unit_m, std::span<const 
                 const float strip = std::max(0.0F, mean[kStrip][x]) * inverse /
                                     std::sqrt(mean[kStrip2][x] * inverse + strip_floor);
                 const float support = 0.6F * orientation + 0.6F * shade + 0.4F * strip;
+                const float placed =
+                    kFitOrientation * orientation + kFitShade * shade + kFitStrip * strip +
+                    kFitBand * mean[kBand][x] * inverse +
+                    kFitEnergy * std::log(mean[kEnergy][x] * inverse + energy_floor);
                 z[x] = seen[x] != 0 ? std::max(z[x], support) : support;
+                fit[x] = seen[x] != 0 ? std::max(fit[x], placed) : placed;
                 seen[x] = 1;
             }
         }

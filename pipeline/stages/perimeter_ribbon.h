@@ -31,6 +31,9 @@ struct LineFrame {
 struct LineSupport {
     Plane z;  ///< robust z against the rest of the frame, clipped to -1…4; 0 where hidden. Without
               ///< the padding.
+    Plane
+        fit;  ///< log-likelihood (up to a constant per column) that the line runs here rather than
+              ///< at another row; for placing a line that is known to be there. 0 where hidden.
     Mask seen;  ///< nonzero: at least half of the averaged stretch is seen
 };
 
