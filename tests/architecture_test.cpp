@@ -1,6 +1,7 @@
 // HOUSE rules that a program can check.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -105,6 +106,41 @@ TEST(Architecture, NoDrawerNames) {
     for (const char* top : {"kernels", "pipeline", "tests"})
         for (const auto& file : sources_of(kRoot / top))
             EXPECT_FALSE(std::regex_search(file.string(), drawer)) << file;
+}
+
+TEST(Architecture, EverySourceIsListedOnceAndInOrder) {
+    std::ifstream lists(kRoot / "CMakeLists.txt");
+    std::vector<std::string> listed;
+    std::string list, previous, line;
+    const std::regex begin("set\\(([a-z]+_sources)"), entry("    ([a-z_/]+\\.cpp)");
+    std::smatch match;
+    while (std::getline(lists, line)) {
+        if (std::regex_match(line, match, begin)) {
+            list = match[1];
+            previous.clear();
+        } else if (line == ")") {
+            list.clear();
+        } else if (!list.empty()) {
+            ASSERT_TRUE(std::regex_match(line, match, entry))
+                << list << " holds \"" << line << "\"";
+            const std::string file = match[1];
+            EXPECT_LT(previous, file) << "the list " << list << " is not sorted";
+            EXPECT_TRUE(fs::exists(kRoot / file)) << file << " is listed but not there";
+            listed.push_back(file);
+            previous = file;
+        }
+    }
+    ASSERT_GT(listed.size(), 50U) << "the lists were not found";
+    listed.emplace_back("pipeline/main.cpp");
+    std::sort(listed.begin(), listed.end());
+    EXPECT_EQ(std::adjacent_find(listed.begin(), listed.end()), listed.end()) << "listed twice";
+    for (const char* top : {"kernels", "pipeline", "tests", "benchmarks"})
+        for (const auto& file : sources_of(kRoot / top))
+            if (file.extension() == ".cpp") {
+                const std::string relative = fs::relative(file, kRoot).string();
+                EXPECT_TRUE(std::binary_search(listed.begin(), listed.end(), relative))
+                    << relative << " is not listed in CMakeLists.txt: nobody would build it";
+            }
 }
 
 }  // namespace

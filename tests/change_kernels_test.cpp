@@ -1,11 +1,11 @@
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include <array>
 #include <cmath>
 #include <random>
 #include <vector>
 
+#include "each_target.h"
 #include "kernels/bands.h"
 #include "kernels/moments.h"
 #include "kernels/neighbourhood.h"
@@ -13,20 +13,6 @@
 
 namespace fenceline::kernels {
 namespace {
-
-template <class Body>
-void for_each_instruction_set(const Body& body) {
-    const auto supported = hwy::SupportedTargets();
-    for (auto rest = supported; rest != 0; rest &= rest - 1) {
-        const auto target = rest & (~rest + 1);
-        hwy::SetSupportedTargetsForTest(target);
-        hwy::GetChosenTarget().Update(target);
-        SCOPED_TRACE(hwy::TargetName(target));
-        body();
-    }
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().DeInit();
-}
 
 std::vector<std::vector<float>> random_rows(std::size_t rows, std::size_t length, unsigned seed) {
     std::mt19937 random(seed);
@@ -41,7 +27,7 @@ constexpr std::size_t kMargin = 8;  // readable pixels on both sides of every ro
 
 TEST(Moments, AgreeWithReferenceOnEveryWidthOffsetAndTarget) {
     const auto rows = random_rows(6, 100, 1);
-    for_each_instruction_set([&] {
+    for_each_target([&] {
         for (std::size_t offset = 0; offset < 8; ++offset)
             for (std::size_t n = 0; n <= 70; ++n)
                 for (const bool weighted : {false, true}) {
@@ -62,7 +48,7 @@ TEST(Moments, AgreeWithReferenceOnEveryWidthOffsetAndTarget) {
 TEST(Bands, CombineAndBlockAverageAgreeWithReference) {
     const auto rows = random_rows(5, 400, 2);
     const std::array<float, 5> weights{0.3F, -2, 1.5F, 0.01F, 4};
-    for_each_instruction_set([&] {
+    for_each_target([&] {
         for (std::size_t offset = 0; offset < 8; ++offset)
             for (std::size_t n = 0; n <= 70; ++n) {
                 std::array<const float*, 5> bands{};
@@ -94,7 +80,7 @@ TEST(Bands, BlockAverageOfRowsLongerThanItsBuffer) {
 
 TEST(Neighbourhood, AgreesWithReferenceOnEveryWidthOffsetRadiusAndTarget) {
     const auto a = random_rows(7, 120, 4), b = random_rows(7, 120, 5);
-    for_each_instruction_set([&] {
+    for_each_target([&] {
         for (std::size_t offset = 0; offset < 8; ++offset)
             for (std::size_t n = 0; n <= 70; ++n) {
                 for (int radius = 0; radius <= 3; ++radius) {
@@ -167,7 +153,7 @@ TEST(Structure, AgreesWithReferenceOnEveryWidthOffsetAndTarget) {
     for (auto& row : rows)
         for (std::size_t i = 40; i < 60; ++i) row[i] = 3;  // flat: no gradient
     const auto p = random_rows(4, 120, 7), q = random_rows(4, 120, 8);
-    for_each_instruction_set([&] {
+    for_each_target([&] {
         for (std::size_t offset = 0; offset < 8; ++offset)
             for (std::size_t n = 0; n <= 70; ++n) {
                 std::array<std::vector<float>, 4> want, got;

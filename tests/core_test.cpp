@@ -1,5 +1,12 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <random>
+#include <set>
+
+#include "core/assignment.h"
 #include "core/geodesic.h"
 #include "core/geometry.h"
 #include "core/projection.h"
@@ -77,6 +84,31 @@ TEST(Projection, UtmRoundTrip) {
     const Point back = t.inverse(t(place));
     EXPECT_NEAR(back.x, place.x, 1e-9);
     EXPECT_NEAR(back.y, place.y, 1e-9);
+}
+
+TEST(Assignment, CostsNoMoreThanAnyPermutation) {
+    std::mt19937 random(5);
+    for (int round = 0; round < 200; ++round) {
+        const std::size_t rows = random() % 5, columns = rows + random() % 3;
+        std::vector<std::vector<double>> cost(rows, std::vector<double>(columns));
+        for (auto& row : cost)
+            for (double& c : row) c = static_cast<double>(random() % 20) - 10;
+        const auto total = [&](const std::vector<std::size_t>& column_of) {
+            double sum = 0;
+            for (std::size_t r = 0; r < rows; ++r) sum += cost[r][column_of[r]];
+            return sum;
+        };
+        std::vector<std::size_t> order(columns);
+        std::iota(order.begin(), order.end(), 0);
+        double least = rows == 0 ? 0 : std::numeric_limits<double>::infinity();
+        do {
+            least = std::min(least, total(order));
+        } while (std::next_permutation(order.begin(), order.end()));
+        const auto chosen = least_cost_columns(cost);
+        ASSERT_EQ(chosen.size(), rows);
+        EXPECT_EQ(std::set<std::size_t>(chosen.begin(), chosen.end()).size(), rows);
+        EXPECT_EQ(total(chosen), least) << rows << " x " << columns << ", round " << round;
+    }
 }
 
 }  // namespace

@@ -1,28 +1,13 @@
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include <random>
 #include <vector>
 
+#include "each_target.h"
 #include "kernels/linear.h"
 
 namespace fenceline::kernels {
 namespace {
-
-/// Runs body once for every instruction set that this CPU has and Highway compiled.
-template <class Body>
-void for_each_target(const Body& body) {
-    const auto supported = hwy::SupportedTargets();
-    for (auto rest = supported; rest != 0; rest &= rest - 1) {
-        const auto target = rest & (~rest + 1);
-        hwy::SetSupportedTargetsForTest(target);
-        hwy::GetChosenTarget().Update(target);
-        SCOPED_TRACE(hwy::TargetName(target));
-        body();
-    }
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().DeInit();
-}
 
 TEST(Linear, AgreesWithReferenceOnEveryWidthOffsetAndTarget) {
     std::mt19937 random(1);

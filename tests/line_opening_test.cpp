@@ -1,27 +1,14 @@
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include <limits>
 #include <random>
 #include <vector>
 
+#include "each_target.h"
 #include "kernels/line_opening.h"
 
 namespace fenceline::kernels {
 namespace {
-
-template <class Body>
-void for_each_target(const Body& body) {
-    for (auto rest = hwy::SupportedTargets(); rest != 0; rest &= rest - 1) {
-        const auto target = rest & (~rest + 1);
-        hwy::SetSupportedTargetsForTest(target);
-        hwy::GetChosenTarget().Update(target);
-        SCOPED_TRACE(hwy::TargetName(target));
-        body();
-    }
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().DeInit();
-}
 
 TEST(LineOpening, AgreesWithReferenceOnEveryWidthLengthSlopeAndTarget) {
     constexpr float inf = std::numeric_limits<float>::infinity();

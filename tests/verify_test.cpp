@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "core/local_frame.h"
@@ -120,7 +121,7 @@ TEST(Verify, AreaTakenForLengthIsContradicted) {
     EXPECT_EQ(verdicts.claims[0].verdict, Verdict::contradicted) << verdicts.claims[0].reason;
     EXPECT_TRUE(verdicts.any_contradicted());
     EXPECT_NE(verdicts_text(verdicts).find("contradicted"), std::string::npos);
-    const auto json = verdicts_json(verdicts);
+    const auto json = nlohmann::json::parse(verdicts_json(verdicts));
     EXPECT_EQ(json["contradicted"], 1);
     EXPECT_EQ(json["claims"][0]["verdict"], "contradicted");
     EXPECT_NEAR(json["claims"][0]["measured"], 36.7, 0.1) << "in the claim's unit";

@@ -5,6 +5,7 @@
 
 #include "align_pair.h"
 #include "commands/command.h"
+#include "commands/heights.h"
 #include "core/error.h"
 #include "input/single_image.h"
 #include "output/geopackage.h"
@@ -31,16 +32,8 @@ CommandOutput align_images(const AlignArguments& arguments, const Common& common
     if (!faults.empty()) throw UsageError(faults);
     const SceneInfo reference = single_image(arguments.reference, arguments.options.georef);
     const SceneInfo target = single_image(arguments.target, arguments.options.georef);
+    if (common.dry_run) return would_use({reference.path, target.path}, arguments.out);
     CommandOutput output;
-    if (common.dry_run) {
-        output.text = fmt::format("read  {}\nread  {}\nwrite {}\n", reference.path, target.path,
-                                  arguments.out);
-        output.json = nlohmann::json{{"dry_run", true},
-                                     {"reads", {reference.path, target.path}},
-                                     {"writes", arguments.out}}
-                          .dump();
-        return output;
-    }
     const AlignOutcome done = align_pair(reference, target, arguments.options, progress);
     const Alignment& a = done.alignment;
     const RegistrationSummary summary = registration_summary(a);
@@ -90,20 +83,12 @@ Command align_command() {
         "is written.";
     command.declare = [arguments](OptionTable& table) {
         AlignArguments& a = *arguments;
-        Option& reference =
-            table.text("reference", a.reference, "REFERENCE", "the image that stays");
-        reference.required = true;
-        reference.position = 0;
-        Option& target = table.text("target", a.target, "TARGET", "the image that is moved");
-        target.required = true;
-        target.position = 1;
+        table.argument(0, "reference", a.reference, "REFERENCE", "the image that stays");
+        table.argument(1, "target", a.target, "TARGET", "the image that is moved");
         table.text("out", a.out, "FILE.tif", "the registered image").required = true;
         table.text("ties", a.ties, "FILE.gpkg", "write the tie points");
         table("overwrite", a.overwrite, "replace files that exist");
-        table.text("dem", a.options.georef.dem_path, "FILE",
-                   "heights for images that come with RPCs");
-        table("height", a.options.georef.height_m, Range{-500, 9000}, "m",
-              "constant height for images that come with RPCs and no --dem");
+        describe_heights(a.options.georef, table);
         describe(a.options, table);
     };
     command.run = [arguments](const Common& common, Progress& progress) {

@@ -39,6 +39,10 @@ struct CommandOutput {
     std::string json;  ///< one object, standard output with --json
 };
 
+/// Answer to --dry-run: the files that would be read, and the file or folder that would be written
+/// (empty: none).
+CommandOutput would_use(const std::vector<std::string>& reads, const std::string& writes = {});
+
 /// One command: declares its options (no file is touched), then runs.
 struct Command {
     std::string name, usage, summary, notes;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands/command.h"
+#include "commands/heights.h"
 #include "input/single_image.h"
 #include "output/change_map_writer.h"
 #include "output/changes_geojson.h"
@@ -27,16 +28,8 @@ CommandOutput compare(const CompareArguments& arguments, const Common& common, P
     SceneInfo before = single_image(arguments.before, arguments.options.georef);
     SceneInfo after = single_image(arguments.after, arguments.options.georef);
     if (after.id == before.id) after.id += "-after";
+    if (common.dry_run) return would_use({before.path, after.path}, arguments.out);
     CommandOutput output;
-    if (common.dry_run) {
-        output.text =
-            fmt::format("read  {}\nread  {}\nwrite {}\n", before.path, after.path, arguments.out);
-        output.json =
-            nlohmann::json{
-                {"dry_run", true}, {"reads", {before.path, after.path}}, {"writes", arguments.out}}
-                .dump();
-        return output;
-    }
     CompareOptions options = arguments.options;
     options.max_memory_bytes = static_cast<std::size_t>(common.max_memory_mib) << 20;
     StagedOutput out(arguments.out, arguments.overwrite);
@@ -76,20 +69,13 @@ Command compare_command() {
         "report.json.";
     command.declare = [arguments](OptionTable& table) {
         CompareArguments& a = *arguments;
-        Option& before = table.text("before", a.before, "BEFORE", "the earlier image");
-        before.required = true;
-        before.position = 0;
-        Option& after = table.text("after", a.after, "AFTER", "the later image");
-        after.required = true;
-        after.position = 1;
+        table.argument(0, "before", a.before, "BEFORE", "the earlier image");
+        table.argument(1, "after", a.after, "AFTER", "the later image");
         table.text("out", a.out, "DIR", "folder that the result is written to").required = true;
         table("overwrite", a.overwrite,
               "replace DIR when it exists; its old content stays whole until the new one is "
               "complete");
-        table.text("dem", a.options.georef.dem_path, "FILE",
-                   "heights for images that come with RPCs");
-        table("height", a.options.georef.height_m, Range{-500, 9000}, "m",
-              "constant height for images that come with RPCs and no --dem");
+        describe_heights(a.options.georef, table);
         describe(a.options, table);
     };
     command.run = [arguments](const Common& common, Progress& progress) {

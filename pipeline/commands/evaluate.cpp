@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "commands/command.h"
 #include "core/error.h"
@@ -25,14 +24,12 @@ CommandOutput score(const EvaluateArguments& arguments, const Common& common, Pr
             fmt::format("--report is given {} times, --truth {} times; allowed: one truth per "
                         "report, in the same order",
                         arguments.reports.size(), arguments.truths.size()));
-    CommandOutput output;
     if (common.dry_run) {
-        for (std::size_t i = 0; i < arguments.reports.size(); ++i)
-            output.text +=
-                fmt::format("read  {}\nread  {}\n", arguments.reports[i], arguments.truths[i]);
-        output.json = nlohmann::json{{"dry_run", true}, {"reads", arguments.reports}}.dump();
-        return output;
+        std::vector<std::string> files = arguments.reports;
+        files.insert(files.end(), arguments.truths.begin(), arguments.truths.end());
+        return would_use(files);
     }
+    CommandOutput output;
     progress.stage("evaluate", static_cast<int>(arguments.reports.size()));
     std::vector<SeriesScore> scores;
     for (std::size_t i = 0; i < arguments.reports.size(); ++i) {
@@ -46,7 +43,7 @@ CommandOutput score(const EvaluateArguments& arguments, const Common& common, Pr
     }
     const auto families = aggregate(scores, arguments.options);
     output.text = score_table(families);
-    output.json = score_json(scores, families).dump();
+    output.json = score_json(scores, families);
     return output;
 }
 

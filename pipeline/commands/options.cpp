@@ -225,6 +225,13 @@ Option& OptionTable::text(const char* name, std::string& value, const char* plac
     options_.push_back({name, &value, {}, placeholder, why, {}, false, -1, false});
     return options_.back();
 }
+Option& OptionTable::argument(int position, const char* name, std::string& value,
+                              const char* placeholder, const char* why) {
+    Option& option = text(name, value, placeholder, why);
+    option.required = true;
+    option.position = position;
+    return option;
+}
 Option& OptionTable::list(const char* name, std::vector<std::string>& value,
                           const char* placeholder, const char* why) {
     options_.push_back({name, &value, {}, placeholder, why, {}, false, -1, false});

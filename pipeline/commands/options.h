@@ -31,6 +31,9 @@ class OptionTable {
     void operator()(const char* name, int& value, Range range, const char* unit, const char* why);
     void operator()(const char* name, bool& value, const char* why);
     Option& text(const char* name, std::string& value, const char* placeholder, const char* why);
+    /// Text that must be given, with its name or without it as number `position` of the words.
+    Option& argument(int position, const char* name, std::string& value, const char* placeholder,
+                     const char* why);
     Option& list(const char* name, std::vector<std::string>& value, const char* placeholder,
                  const char* why);
     /// Text that must be one of the given words.

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands/command.h"
+#include "commands/heights.h"
 #include "commands/installed.h"
 #include "commands/site_choice.h"
 #include "core/error.h"
@@ -130,10 +131,7 @@ Command run_command() {
         table("keep-registered", a.keep_registered,
               "write registered/SCENE.tif, every scene on the common grid");
         table("alert", a.alert, "exit 10 when a change is confirmed");
-        table.text("dem", a.options.georef.dem_path, "FILE",
-                   "heights for images that come with RPCs");
-        table("height", a.options.georef.height_m, Range{-500, 9000}, "m",
-              "constant height for images that come with RPCs and no --dem");
+        describe_heights(a.options.georef, table);
         table("allow-network", a.options.georef.allow_network, "let GDAL read over the network");
         describe(a.options, table);
     };

@@ -50,9 +50,7 @@ Command simulate_command() {
         "sites.geojson.";
     command.declare = [arguments](OptionTable& table) {
         SimulateArguments& a = *arguments;
-        Option& scenario = table.text("scenario", a.scenario, "SCENARIO", "the scenario file");
-        scenario.required = true;
-        scenario.position = 0;
+        table.argument(0, "scenario", a.scenario, "SCENARIO", "the scenario file");
         table.text("out", a.out, "DIR", "folder that the series is written to").required = true;
         table("overwrite", a.overwrite, "replace DIR when it exists");
         table("seed", a.seed, Range{-1, 2147483647}, "",

@@ -1,9 +1,6 @@
 #include "verify/verify.h"
 
-#include <fmt/format.h>
-
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "commands/command.h"
 #include "input/claims.h"
@@ -17,17 +14,11 @@ struct VerifyArguments {
 };
 
 CommandOutput hold_claims(const VerifyArguments& arguments, const Common& common) {
+    if (common.dry_run) return would_use({arguments.claims, arguments.report});
     CommandOutput output;
-    if (common.dry_run) {
-        output.text = fmt::format("read  {}\nread  {}\n", arguments.claims, arguments.report);
-        output.json =
-            nlohmann::json{{"dry_run", true}, {"reads", {arguments.claims, arguments.report}}}
-                .dump();
-        return output;
-    }
     const Verdicts verdicts = verify(read_claims(arguments.claims), read_report(arguments.report));
     output.text = verdicts_text(verdicts);
-    output.json = verdicts_json(verdicts).dump();
+    output.json = verdicts_json(verdicts);
     if (verdicts.any_contradicted()) output.exit_code = kClaimContradicted;
     return output;
 }

@@ -6,10 +6,12 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <set>
 
+#include "core/assignment.h"
 #include "core/local_frame.h"
 #include "core/projection.h"
 
@@ -17,48 +19,6 @@ namespace fenceline {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-/// Kuhn–Munkres (Jonker's shortest augmenting path form): column of each row at least total cost.
-/// rows <= columns.
-std::vector<int> least_cost_columns(const std::vector<std::vector<double>>& cost) {
-    const std::size_t rows = cost.size(), columns = rows == 0 ? 0 : cost[0].size();
-    std::vector<double> u(rows + 1, 0), v(columns + 1, 0);
-    std::vector<std::size_t> row_of(columns + 1, 0), way(columns + 1, 0);
-    for (std::size_t i = 1; i <= rows; ++i) {
-        row_of[0] = i;
-        std::size_t j0 = 0;
-        std::vector<double> least(columns + 1, std::numeric_limits<double>::infinity());
-        std::vector<char> used(columns + 1, 0);
-        do {
-            used[j0] = 1;
-            const std::size_t i0 = row_of[j0];
-            double delta = std::numeric_limits<double>::infinity();
-            std::size_t j1 = 0;
-            for (std::size_t j = 1; j <= columns; ++j) {
-                if (used[j]) continue;
-                const double reduced = cost[i0 - 1][j - 1] - u[i0] - v[j];
-                if (reduced < least[j]) least[j] = reduced, way[j] = j0;
-                if (least[j] < delta) delta = least[j], j1 = j;
-            }
-            for (std::size_t j = 0; j <= columns; ++j) {
-                if (used[j])
-                    u[row_of[j]] += delta, v[j] -= delta;
-                else
-                    least[j] -= delta;
-            }
-            j0 = j1;
-        } while (row_of[j0] != 0);
-        do {
-            const std::size_t j1 = way[j0];
-            row_of[j0] = row_of[j1];
-            j0 = j1;
-        } while (j0 != 0);
-    }
-    std::vector<int> column(rows, -1);
-    for (std::size_t j = 1; j <= columns; ++j)
-        if (row_of[j] != 0) column[row_of[j] - 1] = static_cast<int>(j) - 1;
-    return column;
-}
 
 double percentile(std::vector<double> values, double share) {
     if (values.empty()) return kNaN;
@@ -679,8 +639,8 @@ std::vector<std::pair<int, int>> assign(int count_a, int count_b,
         }
         const auto chosen = least_cost_columns(cost);
         for (std::size_t r = 0; r < rows.size(); ++r) {
-            if (chosen[r] < 0 || cost[r][static_cast<std::size_t>(chosen[r])] >= 0) continue;
-            const int column = columns[static_cast<std::size_t>(chosen[r])];
+            if (cost[r][chosen[r]] >= 0) continue;
+            const int column = columns[chosen[r]];
             matches.emplace_back(turned ? column : rows[r], turned ? rows[r] : column);
         }
     }
@@ -808,8 +768,7 @@ std::vector<FamilyScore> aggregate(std::span<const SeriesScore> scores,
     return out;
 }
 
-nlohmann::ordered_json score_json(std::span<const SeriesScore> scores,
-                                  std::span<const FamilyScore> families) {
+std::string score_json(std::span<const SeriesScore> scores, std::span<const FamilyScore> families) {
     using Json = nlohmann::ordered_json;
     const auto number = [](double v) {
         return std::isfinite(v) ? Json(std::round(v * 1e6) / 1e6) : Json(nullptr);
@@ -843,7 +802,7 @@ nlohmann::ordered_json score_json(std::span<const SeriesScore> scores,
                                  {"notes", score.notes},
                                  {"figures", figures}});
     }
-    return out;
+    return out.dump();
 }
 
 std::string score_table(std::span<const FamilyScore> families) {

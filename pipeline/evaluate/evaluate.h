@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -104,8 +103,7 @@ std::vector<FamilyScore> aggregate(std::span<const SeriesScore> scores,
 
 /// {"schema": "fenceline-score/1", "families": […], "series": […]}; figures without cases have the
 /// value null.
-nlohmann::ordered_json score_json(std::span<const SeriesScore> scores,
-                                  std::span<const FamilyScore> families);
+std::string score_json(std::span<const SeriesScore> scores, std::span<const FamilyScore> families);
 /// A table for people, one line per figure with its definition.
 std::string score_table(std::span<const FamilyScore> families);
 

@@ -6,62 +6,12 @@
 #include <numeric>
 #include <tuple>
 
+#include "core/assignment.h"
 #include "core/parallel.h"
 #include "stages/structures_view.h"
 
 namespace fenceline {
 namespace {
-
-/// Assignment of rows to columns with the least total cost (Kuhn 1955; Jonker & Volgenant's
-/// shortest augmenting paths, 1987). cost is rows × columns with rows <= columns, finite. Returns
-/// each row's column.
-std::vector<std::size_t> assign(const std::vector<std::vector<double>>& cost) {
-    const std::size_t rows = cost.size(), columns = rows == 0 ? 0 : cost[0].size();
-    std::vector<double> u(rows + 1, 0.0), v(columns + 1, 0.0);
-    std::vector<std::size_t> row_of(columns + 1, 0), way(columns + 1, 0);
-    for (std::size_t row = 1; row <= rows; ++row) {
-        row_of[0] = row;
-        std::size_t column = 0;
-        std::vector<double> least(columns + 1, std::numeric_limits<double>::infinity());
-        std::vector<char> used(columns + 1, 0);
-        do {
-            used[column] = 1;
-            const std::size_t from = row_of[column];
-            double delta = std::numeric_limits<double>::infinity();
-            std::size_t next = 0;
-            for (std::size_t j = 1; j <= columns; ++j) {
-                if (used[j] != 0) continue;
-                const double reduced = cost[from - 1][j - 1] - u[from] - v[j];
-                if (reduced < least[j]) {
-                    least[j] = reduced;
-                    way[j] = column;
-                }
-                if (least[j] < delta) {
-                    delta = least[j];
-                    next = j;
-                }
-            }
-            for (std::size_t j = 0; j <= columns; ++j) {
-                if (used[j] != 0) {
-                    u[row_of[j]] += delta;
-                    v[j] -= delta;
-                } else {
-                    least[j] -= delta;
-                }
-            }
-            column = next;
-        } while (row_of[column] != 0);
-        do {
-            const std::size_t before = way[column];
-            row_of[column] = row_of[before];
-            column = before;
-        } while (column != 0);
-    }
-    std::vector<std::size_t> result(rows, columns);
-    for (std::size_t j = 1; j <= columns; ++j)
-        if (row_of[j] != 0) result[row_of[j] - 1] = j - 1;
-    return result;
-}
 
 double probability(double log_odds) { return 1 / (1 + std::exp(-log_odds)); }
 
@@ -137,7 +87,7 @@ std::vector<Detection> merge_kind(std::span<const std::vector<Detection>> per_sc
                         cost[i][j] = d;
                 cost[i][known + i] = 1.5 * gate;
             }
-            const auto columns = assign(cost);
+            const auto columns = least_cost_columns(cost);
             for (std::size_t i = 0; i < scene.size(); ++i) partner[i] = std::min(columns[i], known);
         } else {
             std::vector<std::tuple<double, std::size_t, std::size_t>> pairs;

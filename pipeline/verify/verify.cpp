@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "core/count_interval.h"
@@ -386,7 +387,7 @@ Verdicts verify(const Claims& claims, const Report& report) {
     return out;
 }
 
-nlohmann::ordered_json verdicts_json(const Verdicts& verdicts) {
+std::string verdicts_json(const Verdicts& verdicts) {
     using Json = nlohmann::ordered_json;
     const auto count = [&](Verdict v) {
         return std::count_if(verdicts.claims.begin(), verdicts.claims.end(),
@@ -426,7 +427,7 @@ nlohmann::ordered_json verdicts_json(const Verdicts& verdicts) {
                                  {"evidence", v.evidence},
                                  {"sources", sources}});
     }
-    return out;
+    return out.dump();
 }
 
 std::string verdicts_text(const Verdicts& verdicts) {

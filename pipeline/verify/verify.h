@@ -1,6 +1,5 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -79,7 +78,7 @@ struct Verdicts {
 Verdicts verify(const Claims& claims, const Report& report);
 
 /// {"schema": "fenceline-verdicts/1", …}
-nlohmann::ordered_json verdicts_json(const Verdicts& verdicts);
+std::string verdicts_json(const Verdicts& verdicts);
 std::string verdicts_text(const Verdicts& verdicts);
 
 }  // namespace fenceline
