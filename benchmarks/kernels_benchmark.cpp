@@ -25,6 +25,7 @@
 #include "kernels/neighbourhood.h"
 #include "kernels/orientation.h"
 #include "kernels/structure.h"
+#include "kernels/window_spectrum.h"
 
 namespace fenceline {
 namespace {
@@ -172,6 +173,46 @@ std::vector<Subject> subjects(Rows& in, Rows& out) {
         [&](std::size_t) { r::line_opening(in[0], kImage, side, side, line, out[0], kImage); },
         false);
     all.back().cost = {8 * kImage * kImage / double{kRow}, 6 * kImage * kImage / double{kRow}};
+    static std::vector<float> ones(kStream, 1), c(kStream, 1), s(kStream, 1);
+    static std::array<double, 6> sums{};
+    add(
+        "half_whitened_row", {32, 16},
+        [&](std::size_t n) {
+            k::half_whitened_row(in[0], in[1], out[0], out[1], ones.data(), 1, n);
+        },
+        [&](std::size_t n) {
+            r::half_whitened_row(in[0], in[1], out[0], out[1], ones.data(), 1, n);
+        });
+    add(
+        "phased_row_sums", {20, 16},
+        [&](std::size_t n) {
+            k::phased_row_sums(in[0], in[1], in[2], in[3], in[4], n, sums.data());
+        },
+        [&](std::size_t n) {
+            r::phased_row_sums(in[0], in[1], in[2], in[3], in[4], n, sums.data());
+        });
+    add(
+        "masked_row_sums", {21, 6},
+        [&](std::size_t n) {
+            k::masked_row_sums(c.data(), s.data(), valid.data(), ones.data(), 1, n, sums.data());
+        },
+        [&](std::size_t n) {
+            r::masked_row_sums(c.data(), s.data(), valid.data(), ones.data(), 1, n, sums.data());
+        });
+    add(
+        "tapered_row", {21, 5},
+        [&](std::size_t n) {
+            k::tapered_row(c.data(), s.data(), valid.data(), ones.data(), 1, 0, 0, n);
+        },
+        [&](std::size_t n) {
+            r::tapered_row(c.data(), s.data(), valid.data(), ones.data(), 1, 0, 0, n);
+        });
+    constexpr std::size_t window = 32, area = window * window;
+    static std::vector<float> re(area, 0), im(area, 0), work_area(2 * area);  // zeros stay zeros
+    add(
+        "dft2, 32 x 32", {16.0 * area / kRow, 5.0 * 10 * area / kRow},  // 5 n log2 n: Cooley-Tukey
+        [&](std::size_t) { k::dft2(re.data(), im.data(), window, work_area.data()); },
+        [&](std::size_t) { r::dft2(re.data(), im.data(), window); }, false);
     return all;
 }
 

@@ -112,7 +112,7 @@ TEST(Architecture, EverySourceIsListedOnceAndInOrder) {
     std::ifstream lists(kRoot / "CMakeLists.txt");
     std::vector<std::string> listed;
     std::string list, previous, line;
-    const std::regex begin("set\\(([a-z]+_sources)"), entry("    ([a-z_/]+\\.cpp)");
+    const std::regex begin("set\\(([a-z_]+_sources)"), entry("    ([a-z_/]+\\.cpp)");
     std::smatch match;
     while (std::getline(lists, line)) {
         if (std::regex_match(line, match, begin)) {
