@@ -14,6 +14,7 @@
 #include "core/projection.h"
 #include "stages/perimeter_detour.h"
 #include "stages/perimeter_measure.h"
+#include "stages/perimeter_region.h"
 #include "stages/perimeter_ribbon.h"
 
 namespace fenceline {
@@ -372,6 +373,7 @@ struct Candidate {
         0;  ///< log-likelihood ratio of "new line from then on" summed over the looks, not capped
     double supported = 0;
     Ring region_px;
+    double ground = 0, ground_sigma_m2 = 0;  ///< StraightDetour's, where the sensor shows no walls
 };
 
 /// The ground between a detour and the stretch of the ring that it replaces.
@@ -442,6 +444,7 @@ LineErrors errors_of(const Series& series, int scene, std::span<const PerimeterS
 struct Epoch {
     int start = 0;  ///< position in `usable`
     Ring ring_px;
+    double area_sigma_m2 = 0;  ///< LineErrors'
     Ribbon ribbon;
     std::vector<int> rows;
 };
@@ -677,11 +680,45 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
         candidates.push_back(
             look_at_detour(series, ring, f.detour, all.subspan(static_cast<std::size_t>(f.split))));
     }
+    if (!shows_walls(series.unit_m)) {
+        // Here every road and row of roofs is a line as good: the ground says how far out to go.
+        for (Candidate& c : candidates) {
+            if (c.change <= first || !c.detour.outside) continue;
+            const auto split = static_cast<std::size_t>(c.change);
+            StraightDetour straight =
+                straightened(gain_between(series, all.first(split), all.subspan(split),
+                                          ring.points_px, series.options.max_detour_m),
+                             changed_ground(series.evidence, all.first(split), all.subspan(split),
+                                            series.gsd_m, series.resolution_m),
+                             ring, c.detour, series.gsd_m, series.resolution_m);
+            const double worth = straight.worth, sigma = straight.area_sigma_m2;
+            c = look_at_detour(series, ring, std::move(straight.detour), all.subspan(split));
+            c.ground = worth;
+            c.ground_sigma_m2 = sigma;
+        }
+        // Starts and dates that end in other borders of the same ground: how far they disagree.
+        const double pixel_m2 = series.gsd_m * series.gsd_m;
+        std::vector<double> spread(candidates.size(), 0.0);
+        for (std::size_t k = 0; k < candidates.size(); ++k) {
+            const double own = std::abs(signed_area(candidates[k].region_px)) * pixel_m2;
+            double sum = 0;
+            int alike = 0;
+            for (const Candidate& other : candidates)
+                if (other.ground > 0.7 * candidates[k].ground &&
+                    polygon_iou(other.region_px, candidates[k].region_px, step) > 0.6) {
+                    sum += std::pow(std::abs(signed_area(other.region_px)) * pixel_m2 - own, 2);
+                    ++alike;
+                }
+            if (alike > 1) spread[k] = std::sqrt(sum / (alike - 1));
+        }
+        for (std::size_t k = 0; k < candidates.size(); ++k)
+            candidates[k].ground_sigma_m2 = std::hypot(candidates[k].ground_sigma_m2, spread[k]);
+    }
     // Of several ways, the one with the most metres that are there after and not before, beyond
     // what any path that was searched for has by chance: an outer line that is seen beats an inner
     // one, and one that is padded with unseen stretches loses.
     const auto worth = [&](const Candidate& c) {
-        if (!shows_walls(series.unit_m)) return c.score;
+        if (!shows_walls(series.unit_m)) return c.ground;
         const double before = mean_share(series, c, first, c.change),
                      after = mean_share(series, c, c.change, count);
         return line_length(c.path_px) * (std::min(after, c.supported) - before - kShareByChance);
@@ -873,7 +910,7 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
     // Epochs: the line with all changes up to then, traced once more on the looks that it was there
     // for.
     std::vector<Epoch> epochs;
-    epochs.push_back({0, base, ribbon, rows});
+    epochs.push_back({0, base, 0, ribbon, rows});
     {
         std::vector<int> starts;
         for (const Candidate& c : changes) starts.push_back(c.change);
@@ -885,6 +922,8 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
                 if (c.change <= start) applied.push_back(&c);
             Epoch epoch;
             epoch.start = start;
+            for (const Candidate* c : applied)
+                epoch.area_sigma_m2 = std::hypot(epoch.area_sigma_m2, c->ground_sigma_m2);
             const auto next = std::upper_bound(starts.begin(), starts.end(), start);
             const int end = next == starts.end() ? static_cast<int>(series.usable.size()) : *next;
             const std::vector<int> looks(series.usable.begin() + start,
@@ -931,8 +970,9 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
             p.segments = segments_of(look, piece_m);
             p.supported_fraction =
                 static_cast<double>(look.won) / static_cast<double>(look.pieces.size());
-            const auto intervals =
-                measure_intervals(size.area_m2, size.length_m, errors_of(series, i, p.segments));
+            LineErrors errors = errors_of(series, i, p.segments);
+            errors.area_sigma_m2 = epoch.area_sigma_m2;
+            const auto intervals = measure_intervals(size.area_m2, size.length_m, errors);
             p.area_ci = intervals.area;
             p.length_ci = intervals.length;
             result.perimeters.push_back(std::move(p));
@@ -973,7 +1013,8 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
             change.log_likelihood_ratios.emplace_back(
                 i, log_likelihood_ratio(c.there[static_cast<std::size_t>(i)]));
         change.supported_fraction = c.supported;
-        const LineErrors errors = errors_of(series, change.first_after, {});
+        LineErrors errors = errors_of(series, change.first_after, {});
+        errors.area_sigma_m2 = c.ground_sigma_m2;
         change.area_ci = measure_intervals(size.area_m2, size.length_m, errors).area;
 
         // The old line's fate: the stretch that was replaced, in the looks since.

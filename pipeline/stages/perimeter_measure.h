@@ -15,8 +15,9 @@ struct LineErrors {
     double bias_sigma_m = 1;          ///< shift outwards of the whole line, 1 sigma
     double resolution_m = 0.5;        ///< true pixel size
     double registration_sigma_m = 0;  ///< local misplacement that is left after registration
-    std::vector<double> bridged_m;    ///< lengths of unseen stretches
-    std::vector<double> hidden_m;     ///< lengths of stretches under cloud, snow or shadow
+    double area_sigma_m2 = 0;  ///< of ground whose border was told by its change, not by its line
+    std::vector<double> bridged_m;  ///< lengths of unseen stretches
+    std::vector<double> hidden_m;   ///< lengths of stretches under cloud, snow or shadow
 };
 
 struct MeasureIntervals {
