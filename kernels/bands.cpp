@@ -58,7 +58,12 @@ void BlockAverage(const float* const* rows, int side, std::size_t n, float* out)
                 for (int y = 1; y < side; ++y) sum += rows[y][begin + piece + i];
                 columns[i] = sum;
             }
-            for (std::size_t k = 0; k < count; ++k) out[first + (piece + k) / width] += columns[k];
+            const std::size_t whole = blocks == 1 ? count : width;  // of a block, in the buffer
+            for (std::size_t b = 0; b < blocks; ++b) {
+                float sum = out[first + b];
+                for (std::size_t k = 0; k < whole; ++k) sum += columns[b * width + k];
+                out[first + b] = sum;
+            }
         }
         for (std::size_t b = 0; b < blocks; ++b) out[first + b] *= scale;
     }
