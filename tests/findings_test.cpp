@@ -1,5 +1,6 @@
 #include "stages/findings.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -182,6 +183,27 @@ TEST(Findings, ShrinkingAndCandidatesHaveTheirOwnWords) {
     c.report.changes[0].state = "rejected";
     EXPECT_TRUE(of_kind(write_findings(c.report, c.perimeter), "perimeter_area_growth").empty());
     EXPECT_EQ(of_kind(write_findings(c.report, c.perimeter), "no_change").size(), 1U);
+}
+
+TEST(Findings, CandidatesAreListedInOneSentenceAndNotCounted) {
+    Case c = camp25();
+    for (int i = 0; i < 61; ++i) {
+        ReportChange change;
+        change.id = fmt::format("g{}", i);
+        change.kind = "ground_disturbance";
+        change.state = i < 60 ? "candidate" : "provisional";
+        change.confidence = 0.6;
+        c.report.changes.push_back(change);
+    }
+    const auto findings = write_findings(c.report, c.perimeter);
+    const auto listed = of_kind(findings, "candidates");
+    ASSERT_EQ(listed.size(), 1U);
+    EXPECT_EQ(listed[0].confidence, "low");
+    EXPECT_EQ(listed[0].values.at("ground_disturbance"), 60);
+    EXPECT_NE(listed[0].statement.find("60 places with disturbed ground"), std::string::npos)
+        << listed[0].statement;
+    for (const auto& f : of_kind(findings, "other_changes"))
+        EXPECT_LE(f.values.at("count_high"), 1) << f.statement;
 }
 
 TEST(Findings, NeverABeforeThatNobodySaw) {

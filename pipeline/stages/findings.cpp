@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <set>
@@ -484,10 +485,11 @@ struct Writer {
         add(statement + ".", kind, values, 1 - none, grade, evidence);
     }
 
+    /// What stands, provisionally at least: what is published. Candidates are listed, not counted.
     std::vector<const ReportChange*> of_kind(const char* kind) const {
         std::vector<const ReportChange*> found;
         for (const auto& c : report.changes)
-            if (c.kind == kind && open(c)) found.push_back(&c);
+            if (c.kind == kind && stands(c)) found.push_back(&c);
         return found;
     }
 
@@ -564,6 +566,43 @@ struct Writer {
         count_changes(of_kind("vegetation_change"), "other_changes", "place", "places",
                       " with changed vegetation appeared", true);
         ended();
+        candidates();
+    }
+
+    /// One sentence for everything that may be a change but has not passed its test.
+    void candidates() {
+        static constexpr std::array<std::array<const char*, 3>, 8> kinds{
+            {{"new_guard_post", "new guard post", "new guard posts"},
+             {"removed_guard_post", "removed guard post", "removed guard posts"},
+             {"new_building", "new building", "new buildings"},
+             {"removed_building", "removed building", "removed buildings"},
+             {"modified_building", "modified building", "modified buildings"},
+             {"new_road", "new road or track", "new roads or tracks"},
+             {"ground_disturbance", "place with disturbed ground", "places with disturbed ground"},
+             {"vegetation_change", "place with changed vegetation",
+              "places with changed vegetation"}}};
+        std::string list;
+        std::vector<std::string> evidence;
+        std::map<std::string, double> values;
+        double none = 1;
+        for (const auto& [kind, one, many] : kinds) {
+            int n = 0;
+            for (const auto& c : report.changes)
+                if (c.kind == kind && c.state == "candidate") {
+                    ++n;
+                    evidence.push_back(c.id);
+                    none *= 1 - c.confidence;
+                }
+            if (n == 0) continue;
+            list += fmt::format("{}{} {}", list.empty() ? "" : ", ", n, n == 1 ? one : many);
+            values[kind] = n;
+        }
+        if (evidence.empty()) return;
+        Grade grade;
+        grade.lower(0, "candidates only: one look, or evidence below the test's threshold");
+        add(fmt::format("Possible, not counted above: {}. One more look may confirm or drop {}.",
+                        list, evidence.size() == 1 ? "it" : "them"),
+            "candidates", values, 1 - none, grade, evidence);
     }
 
     void ended() {
