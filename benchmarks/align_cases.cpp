@@ -13,6 +13,7 @@
 #include "core/parallel.h"
 #include "core/projection.h"
 #include "input/image_io.h"
+#include "input/scene_catalog.h"
 #include "input/truth.h"
 #include "pair_grid.h"
 #include "stages/observe.h"
@@ -385,13 +386,12 @@ void simulated_cases(const std::vector<std::string>& folders, bool all_pairs,
         const TruthFrames truth = read_truth_frames(folder + "/truth.json");
         std::vector<SceneInfo> infos;
         std::vector<SceneDisplacement> moved;
-        for (const SceneDisplacement& d : truth.displacements) {
-            const std::string path = folder + "/images/" + d.scene + ".tif";
-            if (!fs::exists(path)) continue;
-            infos.push_back(probed(path));
-            infos.back().id = d.scene;
-            moved.push_back(d);
-        }
+        for (const SceneInfo& info : find_scenes(folder + "/images", {}))
+            for (const SceneDisplacement& d : truth.displacements)
+                if (info.id == d.scene && info.left_out.empty()) {
+                    infos.push_back(info);
+                    moved.push_back(d);
+                }
         if (infos.size() < 2) continue;
         const std::size_t middle = infos.size() / 2;
         const Ring area = image_footprint(infos[middle], {});

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "each_target.h"
+#include "kernels/band_system.h"
 #include "kernels/window_spectrum.h"
 
 namespace fenceline::kernels {
@@ -114,6 +115,41 @@ TEST(WindowSpectrum, TaperAgreesWithReferenceOnEveryWidthOffsetAndTarget) {
                 EXPECT_EQ(c[offset + n], 77) << "nothing is written behind the row";
             }
     });
+}
+
+TEST(BandSystem, AgreesWithTheDenseInverseOnEverySizeBandAndTarget) {
+    std::mt19937 random(31);
+    std::uniform_real_distribution<double> value(-1, 1);
+    for_each_target([&] {
+        for (const std::size_t n : {1U, 2U, 5U, 23U, 40U})
+            for (const std::size_t band : {0U, 1U, 3U, 8U, 17U, 22U}) {
+                std::vector<double> a(n * (band + 1));
+                for (std::size_t j = 0; j < n; ++j)
+                    for (std::size_t d = 0; d <= band && j + d < n; ++d)
+                        a[j * (band + 1) + d] =
+                            d == 0 ? 2.5 * static_cast<double>(band + 1) : value(random);
+                std::vector<double> want(n * n), x(n), b(n), z(a.size());
+                ASSERT_TRUE(reference::dense_inverse(a.data(), n, band, want.data()));
+                for (double& v : b) v = value(random);
+                x = b;
+                ASSERT_TRUE(band_factor(a.data(), n, band));
+                band_solve(a.data(), n, band, x.data());
+                band_inverse(a.data(), n, band, z.data());
+                for (std::size_t i = 0; i < n; ++i) {
+                    double sum = 0;
+                    for (std::size_t k = 0; k < n; ++k) sum += want[i * n + k] * b[k];
+                    ASSERT_NEAR(x[i], sum, 1e-10) << "row " << i << " of " << n;
+                    for (std::size_t d = 0; d <= band && i + d < n; ++d)
+                        ASSERT_NEAR(z[i * (band + 1) + d], want[(i + d) * n + i], 1e-10)
+                            << n << ", " << band << ": (" << i + d << ", " << i << ")";
+                }
+            }
+    });
+}
+
+TEST(BandSystem, SaysWhenItIsNotPositiveDefinite) {
+    std::vector<double> a{1, 2, 1, 0};  // [1 2; 2 1]
+    EXPECT_FALSE(band_factor(a.data(), 2, 1));
 }
 
 }  // namespace

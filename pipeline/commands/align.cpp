@@ -38,10 +38,10 @@ CommandOutput align_images(const AlignArguments& arguments, const Common& common
     const Alignment& a = done.alignment;
     const RegistrationSummary summary = registration_summary(a);
     output.text = fmt::format(
-        "{}: {} by {} tie points; mean shift {:+.2f} m east, {:+.2f} m north; held-out RMSE {:.2f} "
-        "m, CE90 {:.2f} m{}\n",
+        "{}: {} by {} tie points; mean shift {:+.2f} m east, {:+.2f} m north; expected RMSE {:.2f} "
+        "m, CE90 {:.2f} m, held-out tie points {:.2f} m{}\n",
         summary.status, summary.model, summary.tie_points, a.dx_m, a.dy_m, a.rmse_m, a.ce90_m,
-        a.reason.empty() ? "" : "; " + a.reason);
+        a.held_out_m, a.reason.empty() ? "" : "; " + a.reason);
     output.json = nlohmann::json{{"status", summary.status},
                                  {"model", summary.model},
                                  {"tie_points", summary.tie_points},
@@ -49,6 +49,7 @@ CommandOutput align_images(const AlignArguments& arguments, const Common& common
                                  {"dy_m", a.dy_m},
                                  {"rmse_m", a.rmse_m},
                                  {"ce90_m", a.ce90_m},
+                                 {"held_out_m", a.held_out_m},
                                  {"effective_gsd_m", a.effective_gsd_m},
                                  {"reason", a.reason},
                                  {"out", arguments.out}}
@@ -78,8 +79,9 @@ Command align_command() {
     command.summary = "co-register one image";
     command.notes =
         "FILE.tif is TARGET on REFERENCE's grid, sampled once (32-bit float, no data 0). The "
-        "residual is measured on tie\n"
-        "points that the model has not seen. When nothing fits, that is said (exit 1) and nothing "
+        "expected RMSE comes from\n"
+        "the tie points' scatter and place; held-out ones are those that the model has not seen. "
+        "When nothing fits, that is said (exit 1) and nothing "
         "is written.";
     command.declare = [arguments](OptionTable& table) {
         AlignArguments& a = *arguments;

@@ -27,9 +27,9 @@ void describe(AlignOptions& o, Visitor&& v) {
     v("align.source_gsd_m", o.source_gsd_m, Range{0, 1000}, "m",
       "true sensor resolution when files are oversampled; 0 estimates it");
     v("align.pass_px", o.pass_px, Range{0, 100}, "px",
-      "held-out RMSE up to which a registration passes");
+      "expected RMSE up to which a registration passes");
     v("align.warn_px", o.warn_px, Range{0, 100}, "px",
-      "held-out RMSE up to which a registration is used with a warning");
+      "expected and held-out RMSE up to which a registration is used with a warning");
 }
 
 enum class RegistrationStatus { pass, warn, fail };
@@ -41,6 +41,15 @@ struct TiePoint {
     bool kept = false;
 };
 
+/// Standard error of a registration per axis, m, on a lattice: node (i, j) at pixel (i·spacing_px,
+/// j·spacing_px). It grows where no tie point holds the model.
+struct ResidualField {
+    double spacing_px = 64;
+    int columns = 0, rows = 0;
+    std::vector<float> sigma_m;         ///< columns × rows, row by row
+    double operator()(Point px) const;  ///< bilinear, clamped; 0 when there is no field
+};
+
 struct Alignment {
     Warp target_from_reference;
     std::string model = "identity";
@@ -49,14 +58,20 @@ struct Alignment {
     /// piece of ground minus where the reference's puts it, m; dx east, dy north (an image that
     /// lies 2 px too far down its grid has dy < 0).
     double dx_m = 0, dy_m = 0;
-    /// Held out by spatial blocks over the supported ground; times 1.4 when the dates are more than
-    /// 20 days apart (METHODS 2: what the windows share, no held-out block can see).
+    /// What is expected to be left over the supported ground: the root mean square of σ_r, both
+    /// axes, and the radius that holds 90 %. From the tie points' scatter and how they lie;
+    /// calibrated against known truth (benchmarks/RESULTS.md).
     double rmse_m = 0, ce90_m = 0;
+    /// RMS of the tie points against a model that has not seen their block of the image (nor what
+    /// overlaps it); times 1.4 when the dates are more than 20 days apart. Larger than what the
+    /// model leaves where the field is bent: the blocks are holes of two windows.
+    double held_out_m = 0;
     double effective_gsd_m = 0;  ///< true resolution that pass/warn were judged in
     /// Share of the grid within 45 m (at least half a window) of a kept tie point; elsewhere the
     /// model is carried on.
     double supported_fraction = 0;
     double empty_radius_m = 0;  ///< largest circle without a kept tie point
+    ResidualField residual;     ///< σ_r(x, y)
     RegistrationStatus status = RegistrationStatus::fail;
     std::string reason;  ///< for warn and fail, in an analyst's words
 };

@@ -6,10 +6,12 @@
 #include <cmath>
 #include <initializer_list>
 #include <limits>
+#include <numbers>
 #include <numeric>
 #include <random>
 
 #include "core/parallel.h"
+#include "kernels/band_system.h"
 
 namespace fenceline {
 
@@ -28,6 +30,9 @@ const char* name_of(Model model) {
 }
 
 namespace {
+
+/// Mean log likelihood a match that a simpler model may be worse by (about 3 % in the residual).
+constexpr double kSimplerIsWorth = 0.06;
 
 double median_of(std::vector<double> values) {
     if (values.empty()) return 0;
@@ -110,87 +115,67 @@ NodeWeights node_weights(Point p, const LocalField& field) {
     return out;
 }
 
-/// A symmetric positive definite system whose entries lie within a band of the diagonal, with two
-/// right sides.
-struct BandSystem {
-    int size = 0, band = 0;
-    std::vector<double> lower;  ///< (j + d, j) at j·(band + 1) + d
-    std::vector<double> x, y;   ///< right sides, then solutions
-    BandSystem(int n, int width)
-        : size(n),
-          band(width),
-          lower(static_cast<std::size_t>(n) * static_cast<std::size_t>(width + 1)),
-          x(static_cast<std::size_t>(n)),
-          y(static_cast<std::size_t>(n)) {}
-    double* column(int j) {
-        return lower.data() + static_cast<std::size_t>(j) * static_cast<std::size_t>(band + 1);
-    }
-    void add(int i, int j, double value) {
-        if (i >= j) column(j)[i - j] += value;  // each pair is offered both ways
-    }
-    /// L·D·Lᵀ in place, then both solutions. False when it is not positive definite.
-    bool solve() {
-        std::vector<double> factor(static_cast<std::size_t>(band) + 1);
-        for (int j = 0; j < size; ++j) {
-            double* from = column(j);
-            if (!(from[0] > 0)) return false;
-            const int reach = std::min(band, size - 1 - j);
-            for (int d = 1; d <= reach; ++d)
-                factor[static_cast<std::size_t>(d)] = from[d] / from[0];
-            for (int d = 1; d <= reach; ++d) {
-                const double f = factor[static_cast<std::size_t>(d)];
-                if (f == 0) continue;
-                double* to = column(j + d);
-                for (int e = 0; e <= reach - d; ++e) to[e] -= f * from[d + e];
+/// A local field and what its matches leave open.
+struct LocalSolution {
+    LocalField field;
+    int band = 0;
+    std::vector<double>
+        inverse;  ///< of the normal equations, within the band; empty: not asked for
+    /// Variance of the field at a place, in units of the noise variance of one match and axis.
+    double variance(Point p) const {
+        const NodeWeights at = node_weights(p, field);
+        double sum = 0;
+        for (std::size_t i = 0; i < 16; ++i)
+            for (std::size_t j = 0; j < 16; ++j) {
+                const int low = std::min(at.node[i], at.node[j]),
+                          high = std::max(at.node[i], at.node[j]);
+                sum += at.weight[i] * at.weight[j] *
+                       inverse[static_cast<std::size_t>(low) * static_cast<std::size_t>(band + 1) +
+                               static_cast<std::size_t>(high - low)];
             }
-            for (int d = 1; d <= reach; ++d) from[d] = factor[static_cast<std::size_t>(d)];
-        }
-        const auto at = [](std::vector<double>& v, int i) -> double& {
-            return v[static_cast<std::size_t>(i)];
-        };
-        for (auto* v : {&x, &y}) {
-            for (int j = 0; j < size; ++j)
-                for (int d = 1; d <= std::min(band, size - 1 - j); ++d)
-                    at(*v, j + d) -= column(j)[d] * at(*v, j);
-            for (int j = 0; j < size; ++j) at(*v, j) /= column(j)[0];
-            for (int j = size - 1; j >= 0; --j)
-                for (int d = 1; d <= std::min(band, size - 1 - j); ++d)
-                    at(*v, j) -= column(j)[d] * at(*v, j + d);
-        }
-        return true;
+        return std::max(0.0, sum);
     }
 };
 
 /// Discrete thin-plate smoothing (bending energy on the lattice) of what a global model leaves: the
-/// nodes minimise Σ w |f(p) − r|² + stiffness · ∫ f_xx² + 2 f_xy² + f_yy². Far from any point the
-/// field goes on straight and, by a small pull, back to the global model.
+/// nodes minimise Σ w |f(p) − r|² + stiffness · ∫ f_xx² + 2 f_xy² + f_yy² (per lattice unit). Far
+/// from any point the field goes on straight and, by a small pull, back to the global model.
 bool solve_local(const std::vector<Match>& matches, const std::vector<double>& weight,
-                 const Affine& affine, double stiffness, const Frame& frame, LocalField& field) {
+                 const Affine& affine, double stiffness, const Frame& frame, bool with_variance,
+                 LocalSolution& out) {
+    LocalField& field = out.field;
     field.spacing_px = frame.spacing_px;
     field.columns = static_cast<int>(std::ceil(frame.width / frame.spacing_px)) + 1;
     field.rows = static_cast<int>(std::ceil(frame.height / frame.spacing_px)) + 1;
     const int nodes = field.columns * field.rows;
-    BandSystem system(nodes, std::min(nodes - 1, 3 * std::min(field.columns, field.rows) + 3));
+    out.band = std::min(nodes - 1, 3 * std::min(field.columns, field.rows) + 3);
+    const auto stride = static_cast<std::size_t>(out.band + 1),
+               size = static_cast<std::size_t>(nodes);
+    std::vector<double> lower(size * stride), x(size), y(size);
+    const auto add = [&](int i, int j, double value) {
+        if (i >= j)  // each pair is offered both ways
+            lower[static_cast<std::size_t>(j) * stride + static_cast<std::size_t>(i - j)] += value;
+    };
     for (std::size_t m = 0; m < matches.size(); ++m) {
         if (weight[m] <= 0) continue;
         const NodeWeights at = node_weights(matches[m].reference_px, field);
         const Point rest = matches[m].target_px - affine(matches[m].reference_px);
         for (std::size_t i = 0; i < 16; ++i) {
             const auto node = static_cast<std::size_t>(at.node[i]);
-            system.x[node] += weight[m] * at.weight[i] * rest.x;
-            system.y[node] += weight[m] * at.weight[i] * rest.y;
+            x[node] += weight[m] * at.weight[i] * rest.x;
+            y[node] += weight[m] * at.weight[i] * rest.y;
             for (std::size_t j = 0; j < 16; ++j)
-                system.add(at.node[i], at.node[j], weight[m] * at.weight[i] * at.weight[j]);
+                add(at.node[i], at.node[j], weight[m] * at.weight[i] * at.weight[j]);
         }
     }
     const auto node = [&](int i, int j) { return order(i, j, field); };
     const auto bend = [&](std::initializer_list<std::pair<int, double>> terms, double w) {
         for (const auto& [a, wa] : terms)
-            for (const auto& [b, wb] : terms) system.add(a, b, w * wa * wb);
+            for (const auto& [b, wb] : terms) add(a, b, w * wa * wb);
     };
     for (int j = 0; j < field.rows; ++j)
         for (int i = 0; i < field.columns; ++i) {
-            system.add(node(i, j), node(i, j), 5e-3);
+            add(node(i, j), node(i, j), 5e-3);
             if (i > 0 && i + 1 < field.columns)
                 bend({{node(i - 1, j), 1}, {node(i, j), -2}, {node(i + 1, j), 1}}, stiffness);
             if (j > 0 && j + 1 < field.rows)
@@ -202,38 +187,57 @@ bool solve_local(const std::vector<Match>& matches, const std::vector<double>& w
                       {node(i + 1, j + 1), 1}},
                      2 * stiffness);
         }
-    if (!system.solve()) return false;
+    if (!kernels::band_factor(lower.data(), size, stride - 1)) return false;
+    kernels::band_solve(lower.data(), size, stride - 1, x.data());
+    kernels::band_solve(lower.data(), size, stride - 1, y.data());
+    if (with_variance) {
+        out.inverse.resize(lower.size());
+        kernels::band_inverse(lower.data(), size, stride - 1, out.inverse.data());
+    }
     field.dx.resize(static_cast<std::size_t>(nodes));
     field.dy.resize(static_cast<std::size_t>(nodes));
     for (int j = 0; j < field.rows; ++j)
         for (int i = 0; i < field.columns; ++i) {
             const auto from = static_cast<std::size_t>(node(i, j)),
                        to = static_cast<std::size_t>(j * field.columns + i);
-            if (!std::isfinite(system.x[from]) || !std::isfinite(system.y[from])) return false;
-            field.dx[to] = static_cast<float>(system.x[from]);
-            field.dy[to] = static_cast<float>(system.y[from]);
+            if (!std::isfinite(x[from]) || !std::isfinite(y[from])) return false;
+            field.dx[to] = static_cast<float>(x[from]);
+            field.dy[to] = static_cast<float>(y[from]);
         }
     return true;
 }
 
+/// A model, and what it leaves open when asked.
+struct Solution {
+    Warp warp;
+    LocalSolution local;
+    double variance(Point p) const { return local.inverse.empty() ? 0.0 : local.variance(p); }
+};
 bool solve(const std::vector<Match>& matches, const std::vector<double>& weight, ModelChoice choice,
-           const Frame& frame, Warp& warp) {
-    warp = {};
-    if (!solve_global(matches, weight, choice.model, frame, warp.affine)) return false;
-    return choice.model != Model::local ||
-           solve_local(matches, weight, warp.affine, choice.stiffness, frame, warp.local);
+           const Frame& frame, bool with_variance, Solution& out) {
+    out = {};
+    if (!solve_global(matches, weight, choice.model, frame, out.warp.affine)) return false;
+    if (choice.model != Model::local) return true;
+    if (!solve_local(matches, weight, out.warp.affine, choice.stiffness, frame, with_variance,
+                     out.local))
+        return false;
+    out.warp.local = out.local.field;
+    return true;
 }
 
 /// Huber's M-estimate (Huber 1964) by reweighting: scale from the MAD, tuning 1.5. weight: what the
 /// matches weighed in the last solution.
 bool solve_robust(const std::vector<Match>& matches, const std::vector<char>& use,
-                  ModelChoice choice, const Frame& frame, Warp& warp, std::vector<double>& weight) {
+                  ModelChoice choice, const Frame& frame, bool with_variance, Solution& solution,
+                  std::vector<double>& weight) {
+    const Warp& warp = solution.warp;
     weight.assign(matches.size(), 0.0);
     for (std::size_t i = 0; i < matches.size(); ++i) weight[i] = use[i] != 0 ? 1.0 : 0.0;
     const int rounds = choice.model == Model::local ? 2 : 4;
     for (int round = 0; round < rounds; ++round) {
-        if (!solve(matches, weight, choice, frame, warp)) return false;
-        if (round + 1 == rounds) break;
+        const bool last = round + 1 == rounds;
+        if (!solve(matches, weight, choice, frame, with_variance && last, solution)) return false;
+        if (last) break;
         std::vector<double> sizes;
         for (std::size_t i = 0; i < matches.size(); ++i)
             if (use[i] != 0)
@@ -287,15 +291,25 @@ Folds spatial_folds(const std::vector<Match>& matches, const Frame& frame, doubl
     return out;
 }
 
-/// Leave-block-out residual of every match (used ones and others): NaN where a fold could not be
-/// fitted. Outliers weigh in the folds what they weigh in the whole.
-std::vector<double> held_out_residuals(const std::vector<Match>& matches,
-                                       const std::vector<char>& use, const Folds& folds,
-                                       ModelChoice choice, const Frame& frame) {
-    std::vector<double> out(matches.size(), std::numeric_limits<double>::quiet_NaN());
+/// What blocks say of matches that they did not see.
+struct HeldOut {
+    std::vector<double> residual;  ///< px; NaN where a fold could not be fitted
+    std::vector<double> variance;  ///< of the prediction, in units of one match's noise variance
+    double noise_px = 0;           ///< one match's noise, per axis
+    double score = 1e300;          ///< mean −log likelihood of the used matches; less is better
+};
+
+/// Leave-block-out predictions of every match, used ones and others. Outliers weigh in the folds
+/// what they weigh in the whole. The noise comes from the median of the standardised residuals, so
+/// that a model is judged by what it predicts and by how well it knows how far that can be trusted.
+HeldOut hold_out(const std::vector<Match>& matches, const std::vector<char>& use,
+                 const Folds& folds, ModelChoice choice, const Frame& frame) {
+    HeldOut out;
+    out.residual.assign(matches.size(), std::numeric_limits<double>::quiet_NaN());
+    out.variance.assign(matches.size(), 0.0);
     std::vector<double> weight;
-    Warp whole;
-    if (!solve_robust(matches, use, choice, frame, whole, weight)) return out;
+    Solution whole;
+    if (!solve_robust(matches, use, choice, frame, true, whole, weight)) return out;
     parallel_items(folds.count, [&](int fold) {
         std::vector<char> training = use;
         for (std::size_t i = 0; i < matches.size(); ++i)
@@ -309,23 +323,48 @@ std::vector<double> held_out_residuals(const std::vector<Match>& matches,
         std::vector<double> fold_weight = weight;
         for (std::size_t i = 0; i < matches.size(); ++i)
             if (training[i] == 0) fold_weight[i] = 0;
-        Warp warp;
-        if (!solve(matches, fold_weight, choice, frame, warp)) return;
+        Solution solution;
+        if (!solve(matches, fold_weight, choice, frame, true, solution)) return;
         for (std::size_t i = 0; i < matches.size(); ++i)
-            if (folds.of[i] == fold)
-                out[i] = distance(matches[i].target_px, warp(matches[i].reference_px));
+            if (folds.of[i] == fold) {
+                out.residual[i] =
+                    distance(matches[i].target_px, solution.warp(matches[i].reference_px));
+                out.variance[i] = solution.variance(matches[i].reference_px);
+            }
     });
+    // What is not used was seen by no fold: the whole judges it.
+    for (std::size_t i = 0; i < matches.size(); ++i)
+        if (use[i] == 0) {
+            out.residual[i] = distance(matches[i].target_px, whole.warp(matches[i].reference_px));
+            out.variance[i] = whole.variance(matches[i].reference_px);
+        }
+    std::vector<double> standard;
+    for (std::size_t i = 0; i < matches.size(); ++i)
+        if (use[i] != 0) {
+            if (!std::isfinite(out.residual[i])) return out;
+            standard.push_back(out.residual[i] * out.residual[i] / (1 + out.variance[i]));
+        }
+    if (standard.empty()) return out;
+    // The median of a squared Rayleigh variable is 2 ln 2 σ².
+    const double noise = std::max(1e-6, median_of(standard) / (2 * std::numbers::ln2));
+    out.noise_px = std::sqrt(noise);
+    double sum = 0, count = 0;
+    for (std::size_t i = 0; i < matches.size(); ++i)
+        if (use[i] != 0) {
+            sum += std::log(noise * (1 + out.variance[i])) +
+                   std::min(8.0, out.residual[i] * out.residual[i] /
+                                     (2 * noise * (1 + out.variance[i])));
+            count += 1;
+        }
+    out.score = sum / count;
     return out;
 }
 
 double rms_of_used(const std::vector<double>& residuals, const std::vector<char>& use) {
     double sum = 0, count = 0;
     for (std::size_t i = 0; i < residuals.size(); ++i)
-        if (use[i] != 0) {
-            if (!std::isfinite(residuals[i])) return 1e9;
-            sum += residuals[i] * residuals[i], count += 1;
-        }
-    return count > 0 ? std::sqrt(sum / count) : 1e9;
+        if (use[i] != 0) sum += residuals[i] * residuals[i], count += 1;
+    return count > 0 ? std::sqrt(sum / count) : 0;
 }
 
 /// Windows that lie on open ground: bright and smooth in the reference. Forest windows agree with
@@ -408,6 +447,31 @@ std::vector<char> consensus(const std::vector<Match>& matches, const std::vector
     return best_use;
 }
 
+/// Lets matches join that lie where the field of the used ones, carried on, says; the field is
+/// fitted again and reaches further. Returns how many joined.
+std::ptrdiff_t grow(const std::vector<Match>& matches, const std::vector<char>& may,
+                    ModelChoice choice, double noise, const Frame& frame, const FitOptions& options,
+                    std::vector<char>& use) {
+    std::ptrdiff_t joined = 0;
+    for (int round = 0; round < 12; ++round) {
+        Solution whole;
+        std::vector<double> weight;
+        if (!solve_robust(matches, use, choice, frame, true, whole, weight)) break;
+        std::ptrdiff_t now = 0;
+        for (std::size_t i = 0; i < matches.size(); ++i) {
+            if (use[i] != 0 || may[i] == 0) continue;
+            const Point p = matches[i].reference_px;
+            const double limit =
+                std::max(options.floor_px,
+                         std::min(options.most_px, 3 * noise * std::sqrt(1 + whole.variance(p))));
+            if (distance(matches[i].target_px, whole.warp(p)) <= limit) use[i] = 1, ++now;
+        }
+        joined += now;
+        if (100 * now <= static_cast<std::ptrdiff_t>(matches.size())) break;
+    }
+    return joined;
+}
+
 }  // namespace
 
 Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& options) {
@@ -423,61 +487,126 @@ Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& optio
         use = consensus(matches, seeds, options.tolerance_px, 0.1, frame);
     }
     const Folds folds = spatial_folds(matches, frame, options.block_px, options.buffer_px);
-    std::vector<double> residuals;
-    for (int round = 0; round < 3; ++round) {
+    HeldOut held;
+    // The model and what it keeps take turns: a bent field grows outwards from where an affine
+    // agrees with it, until nothing more joins.
+    constexpr int kMostRounds = 8;
+    bool settled = false;
+    for (int round = 0;; ++round) {
         const auto count = std::count(use.begin(), use.end(), 1);
         if (count < 3) return out;
         std::vector<ModelChoice> ladder{{Model::translation, 0}};
-        if (round == 2) ladder = {out.choice};
-        if (round < 2 && count >= 6) ladder.push_back({Model::similarity, 0});
-        if (round < 2 && count >= 9) ladder.push_back({Model::affine, 0});
-        if (round < 2 && count >= 20)
+        if (count >= 6) ladder.push_back({Model::similarity, 0});
+        if (count >= 9) ladder.push_back({Model::affine, 0});
+        if (count >= 20)
             for (const double stiffness : options.stiffness)
                 ladder.push_back({Model::local, stiffness});
+        // Later rounds stay near the choice of the one before; the last only judges it.
+        if (settled)
+            ladder = {out.choice};
+        else if (round >= 2)
+            std::erase_if(ladder, [&](const ModelChoice& c) {
+                return c.model != out.choice.model || c.stiffness > 11 * out.choice.stiffness ||
+                       c.stiffness < out.choice.stiffness / 11;
+            });
+        if (ladder.empty()) return out;
         double best = 1e300;
-        std::vector<std::vector<double>> all;
-        std::vector<double> scores;
+        std::vector<HeldOut> all;
         for (const ModelChoice& choice : ladder) {
-            all.push_back(held_out_residuals(matches, use, folds, choice, frame));
-            scores.push_back(rms_of_used(all.back(), use));
-            best = std::min(best, scores.back());
+            all.push_back(hold_out(matches, use, folds, choice, frame));
+            best = std::min(best, all.back().score);
         }
+        if (best > 1e100) return out;  // too few blocks to hold one out: all points in one corner
         std::size_t pick = 0;
-        while (scores[pick] > std::max(1.03 * best, best + 0.003)) ++pick;
+        while (all[pick].score > best + kSimplerIsWorth) ++pick;
         out.choice = ladder[pick];
-        residuals = all[pick];
-        out.rmse_px = scores[pick];
-        if (out.rmse_px > 1e8) {  // too few blocks to hold one out: all points in one corner
-            return out;
-        }
-        if (round == 2) break;
+        held = std::move(all[pick]);
+        out.rmse_px = rms_of_used(held.residual, use);
+        if (settled) break;
+        const auto standard = [&](std::size_t i) {
+            return held.residual[i] / std::sqrt(1 + held.variance[i]);
+        };
         std::vector<double> sizes;
         for (std::size_t i = 0; i < matches.size(); ++i)
-            if (use[i] != 0 && seeds[i] != 0) sizes.push_back(residuals[i]);
-        const double limit = std::max(options.floor_px, 3.0 * median_of(sizes) / 1.1774);
-        // Takes back what consensus on an affine had thrown out and the chosen model explains. The
-        // windows off the open ground join when, as a body, they agree with it, or when there is
-        // too little open ground to do without them.
+            if (use[i] != 0 && seeds[i] != 0) sizes.push_back(standard(i));
+        const double noise = median_of(sizes) / 1.1774;
+        // Takes back what consensus on an affine had thrown out and the chosen model explains. A
+        // window off the open ground may join on its own merits: crowns lean by pixels, and are
+        // found out one by one; but when the windows that would join scatter more than the open
+        // ground does, crowns lean by little, and none may.
         if (round == 0) {
             std::vector<double> others;
             for (std::size_t i = 0; i < matches.size(); ++i)
-                if (matches[i].passed && seeds[i] == 0 && std::isfinite(residuals[i]))
-                    others.push_back(residuals[i]);
+                if (matches[i].passed && seeds[i] == 0 && std::isfinite(held.residual[i]) &&
+                    held.residual[i] < options.most_px)
+                    others.push_back(standard(i));
             others_join = count < 60 || median_of(others) <= 2 * median_of(sizes);
         }
-        for (std::size_t i = 0; i < matches.size(); ++i)
-            use[i] = matches[i].passed && (seeds[i] != 0 || others_join) &&
-                             std::isfinite(residuals[i]) && residuals[i] <= limit
-                         ? 1
-                         : 0;
+        // Far from what a fold has seen, its prediction says little; but what lies a whole
+        // tolerance off is never believed.
+        std::ptrdiff_t changed = 0;
+        for (std::size_t i = 0; i < matches.size(); ++i) {
+            const double limit =
+                std::max(options.floor_px,
+                         std::min(options.most_px, 3 * noise * std::sqrt(1 + held.variance[i])));
+            const char now = matches[i].passed && (seeds[i] != 0 || others_join) &&
+                                     std::isfinite(held.residual[i]) && held.residual[i] <= limit
+                                 ? 1
+                                 : 0;
+            changed += now != use[i] ? 1 : 0;
+            use[i] = now;
+        }
+        if (out.choice.model == Model::local) {
+            std::vector<char> may(matches.size(), 0);
+            for (std::size_t i = 0; i < matches.size(); ++i)
+                may[i] = matches[i].passed && (seeds[i] != 0 || others_join) ? 1 : 0;
+            changed += grow(matches, may, out.choice, noise, frame, options, use);
+        }
+        settled = round + 2 >= kMostRounds ||
+                  (round >= 1 && (out.choice.model != Model::local || 50 * changed <= count));
     }
     std::vector<double> weight;
-    if (!solve_robust(matches, use, out.choice, frame, out.warp, weight)) return out;
+    Solution solution;
+    if (!solve_robust(matches, use, out.choice, frame, true, solution, weight)) return out;
+    out.warp = solution.warp;
     for (std::size_t i = 0; i < matches.size(); ++i) {
         matches[i].kept = use[i] != 0;
-        matches[i].residual_px = std::isfinite(residuals[i]) ? residuals[i] : 0;
+        matches[i].residual_px = std::isfinite(held.residual[i]) ? held.residual[i] : 0;
         out.kept += use[i] != 0 ? 1 : 0;
     }
+    // Calibrated on warped real tiles (benchmarks/RESULTS.md).
+    const double calibration = out.choice.model == Model::local ? 0.75 : 1.3;
+    // Noise of one match from what the model leaves at the matches it was fitted to.
+    std::vector<double> left;
+    for (std::size_t i = 0; i < matches.size(); ++i)
+        if (use[i] != 0) {
+            const Point p = matches[i].reference_px;
+            const Point rest = matches[i].target_px - out.warp(p);
+            left.push_back(dot(rest, rest) / std::max(0.2, 1 - solution.variance(p)));
+        }
+    out.noise_px = std::sqrt(median_of(left) / (2 * std::numbers::ln2));
+    // A global model's part, by its unknowns: an affine's grows with the distance from the middle.
+    const double slopes = out.choice.model == Model::translation  ? 0
+                          : out.choice.model == Model::similarity ? 0.5
+                                                                  : 1;
+    const auto global_variance = [&](Point p) {
+        const Point d = p - frame.centre();
+        return (1 + 12 * slopes *
+                        (d.x * d.x / frame.width / frame.width +
+                         d.y * d.y / frame.height / frame.height)) /
+               std::max(1, out.kept);
+    };
+    out.sigma_spacing_px = options.sigma_spacing_px;
+    out.sigma_columns = static_cast<int>(std::ceil(frame.width / options.sigma_spacing_px)) + 1;
+    out.sigma_rows = static_cast<int>(std::ceil(frame.height / options.sigma_spacing_px)) + 1;
+    for (int j = 0; j < out.sigma_rows; ++j)
+        for (int i = 0; i < out.sigma_columns; ++i) {
+            const Point p{std::min<double>(frame.width, i * out.sigma_spacing_px),
+                          std::min<double>(frame.height, j * out.sigma_spacing_px)};
+            out.sigma_px.push_back(
+                static_cast<float>(calibration * out.noise_px * options.shared *
+                                   std::sqrt(solution.variance(p) + global_variance(p))));
+        }
     out.ok = true;
     return out;
 }

@@ -30,14 +30,25 @@ struct FitOptions {
     double tolerance_px = 3;                ///< consensus on an affine
     double floor_px = 0.3;                  ///< residuals under this never lead to rejection
     double block_px = 128, buffer_px = 64;  ///< held-out blocks, and what is kept off around them
+    double most_px = 1;                     ///< residuals over this always do
     std::vector<double> stiffness;          ///< of the local fields that are tried; empty: none
+    double sigma_spacing_px = 64;           ///< of the field of standard errors
+    /// How much larger the standard error is than it were if matches erred independently: windows
+    /// overlap, and neighbours see the same shadows.
+    double shared = 1;
 };
 
 struct Fit {
     Warp warp;
     ModelChoice choice;
     int kept = 0, passed = 0;
-    double rmse_px = 0;  ///< leave-block-out, kept matches
+    double rmse_px = 0;   ///< leave-block-out, kept matches
+    double noise_px = 0;  ///< of one match, per axis
+    /// Standard error of the model per axis (px) at (i·sigma_spacing_px, j·sigma_spacing_px), row
+    /// by row; 0 for global models.
+    double sigma_spacing_px = 64;
+    int sigma_columns = 0, sigma_rows = 0;
+    std::vector<float> sigma_px;
     bool ok = false;
 };
 

@@ -15,6 +15,8 @@ namespace fenceline {
 namespace {
 
 constexpr double kPi = std::numbers::pi;
+/// Share of a window's weight that both scenes must show.
+constexpr double kLeastUsable = 0.35;
 
 double median_of(std::vector<double> values) {
     if (values.empty()) return 0;
@@ -268,8 +270,9 @@ Harvest harvest(const Level& reference, const Level& target, const Plane& target
     for (int y = 0; y < height; ++y)
         for (int x = 0; x < width; ++x) common.row(y)[x] &= reference.usable.row(y)[x];
     const int n = search.window, h = n / 2;
-    const int columns = std::max(1, (width - h) / search.stride + 1),
-              rows = std::max(1, (height - h) / search.stride + 1);
+    const int inset = n / 8;  // of the outermost centres
+    const int columns = std::max(1, (width - 2 * inset) / search.stride + 1),
+              rows = std::max(1, (height - 2 * inset) / search.stride + 1);
     const int left = (width - n - (columns - 1) * search.stride) / 2,
               top = (height - n - (rows - 1) * search.stride) / 2;
     const Axis axis = make_axis(n, search.sigma), half_axis = make_axis(h, search.sigma);
@@ -283,7 +286,7 @@ Harvest harvest(const Level& reference, const Level& target, const Plane& target
                   y0 = top + (k / columns) * search.stride;
         match.usable = load_channel(reference.image, common, reference.soft, x0, y0, axis,
                                     work.reference_re, work.reference_im);
-        if (match.usable < 0.4) return;
+        if (match.usable < kLeastUsable) return;
         load_channel(moved.image, common, target.soft, x0, y0, axis, work.target_re,
                      work.target_im);
         const Correlation whole = correlate(work, axis, std::min(search.reach, n / 4), search.core);
@@ -307,7 +310,7 @@ Harvest harvest(const Level& reference, const Level& target, const Plane& target
     Harvest out;
     out.windows = columns * rows;
     for (const Match& match : all)
-        if (match.usable >= 0.4) out.matches.push_back(match);
+        if (match.usable >= kLeastUsable) out.matches.push_back(match);
     return out;
 }
 
