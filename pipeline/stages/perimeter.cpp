@@ -373,7 +373,9 @@ struct Candidate {
         0;  ///< log-likelihood ratio of "new line from then on" summed over the looks, not capped
     double supported = 0;
     Ring region_px;
-    double ground = 0, ground_sigma_m2 = 0;  ///< StraightDetour's, where the sensor shows no walls
+    double ground = 0,
+           ground_sigma_m2 =
+               0;  ///< StraightDetour's (worth: agreed with all), where the sensor shows no walls
 };
 
 /// The ground between a detour and the stretch of the ring that it replaces.
@@ -711,8 +713,17 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
                 }
             if (alike > 1) spread[k] = std::sqrt(sum / (alike - 1));
         }
+        // No start is trusted alone: the border that agrees best with all of them is the first
+        // choice.
+        std::vector<double> agreement(candidates.size(), 0.0);
         for (std::size_t k = 0; k < candidates.size(); ++k)
+            for (const Candidate& other : candidates)
+                agreement[k] += std::max(0.0, other.ground) *
+                                polygon_iou(other.region_px, candidates[k].region_px, step);
+        for (std::size_t k = 0; k < candidates.size(); ++k) {
             candidates[k].ground_sigma_m2 = std::hypot(candidates[k].ground_sigma_m2, spread[k]);
+            candidates[k].ground = agreement[k];
+        }
     }
     // Of several ways, the one with the most metres that are there after and not before, beyond
     // what any path that was searched for has by chance: an outer line that is seen beats an inner
@@ -817,7 +828,7 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
     // Inside new ground there are lines, too: where another new line of the same time stands
     // farther out, that one is the border.
     for (Candidate& c : accepted) {
-        if (!c.detour.outside) continue;
+        if (!c.detour.outside || !shows_walls(series.unit_m)) continue;
         const auto split = static_cast<std::size_t>(c.change);
         const Candidate* const one[] = {&c};
         const Centreline grown =
