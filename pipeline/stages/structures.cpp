@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <numeric>
 #include <tuple>
 
@@ -15,15 +16,19 @@ namespace {
 
 double probability(double log_odds) { return 1 / (1 + std::exp(-log_odds)); }
 
+constexpr double kSharedHeight_m = 0.35;
+
 /// An object on the way: the looks that were found to be the same thing.
 struct Cluster {
     Detection best;
     double weight = 0;
     Point sum;  ///< of weight · centre
     double height_weight = 0, height_sum = 0, area_sum = 0;
+    std::vector<Detection> members;
     Point centre() const { return (1 / weight) * sum; }
     void add(const Detection& d) {
         const double w = probability(d.log_odds);
+        members.push_back(d);
         if (weight == 0 || d.log_odds > best.log_odds) best = d;
         weight += w;
         sum = sum + w * d.centre_px;
@@ -35,6 +40,34 @@ struct Cluster {
         }
     }
 };
+
+/// The rectangle that the looks agree on: weighted mean of those that overlap the best one's by
+/// half, each read along the best one's sides.
+Ring agreed_rectangle(const Cluster& cluster) {
+    const OrientedRectangle best = rectangle_of(cluster.best.footprint_px);
+    const double best_area = 4 * best.half_a * best.half_b;
+    double weight = 0, half_a = 0, half_b = 0, turn = 0;
+    Point centre;
+    for (const Detection& d : cluster.members) {
+        OrientedRectangle r = rectangle_of(d.footprint_px);
+        const double shared = convex_overlap(d.footprint_px, cluster.best.footprint_px);
+        if (shared < 0.5 * (best_area + 4 * r.half_a * r.half_b - shared)) continue;
+        double apart = std::remainder(r.angle_rad - best.angle_rad, std::numbers::pi);
+        if (std::abs(apart) > std::numbers::pi / 4) {
+            std::swap(r.half_a, r.half_b);
+            apart = std::remainder(apart + std::numbers::pi / 2, std::numbers::pi);
+        }
+        const double w = probability(d.log_odds);
+        weight += w;
+        centre = centre + w * r.centre;
+        half_a += w * r.half_a;
+        half_b += w * r.half_b;
+        turn += w * apart;
+    }
+    if (!(weight > 0)) return cluster.best.footprint_px;
+    return ring_of(
+        {(1 / weight) * centre, half_a / weight, half_b / weight, best.angle_rad + turn / weight});
+}
 
 auto place_key(const Detection& d) {
     return std::tuple(d.centre_px.y, d.centre_px.x, -d.log_odds, d.area_m2);
@@ -138,9 +171,14 @@ std::vector<Detection> merge_kind(std::span<const std::vector<Detection>> per_sc
             d.centre_px = centre;
             d.area_m2 = c.area_sum / c.weight;
             for (Point& p : d.footprint_px) p = p + moved;
+        } else if (c.members.size() > 1 && d.footprint_px.size() == 4) {
+            d.footprint_px = agreed_rectangle(c);
+            d.centre_px = centroid(d.footprint_px);
+            d.area_m2 = std::abs(signed_area(d.footprint_px)) * gsd_m * gsd_m;
         }
         if (c.height_weight > 0) {
-            const double sigma = 1 / std::sqrt(c.height_weight);
+            // The shape of the roof is the same in every look: more looks do not help there.
+            const double sigma = std::hypot(1 / std::sqrt(c.height_weight), kSharedHeight_m);
             d.height_m = c.height_sum / c.height_weight;
             d.height_ci =
                 Interval{std::max(0.0, *d.height_m - 1.96 * sigma), *d.height_m + 1.96 * sigma};
@@ -173,13 +211,14 @@ std::vector<Detection> merge_kind(std::span<const std::vector<Detection>> per_sc
     return kept;
 }
 
-/// Log-likelihood ratio of a forced measurement: ln p(score | there) − ln p(score | not there),
-/// straight between limits that keep one look from deciding alone (and, below, from counting one
-/// post that is hard to see as many absences). Posts: line through the binned ratio of 9686 forced
-/// looks, each series judged by a model that had not seen it (benchmarks/posts_model_card.md).
-/// Buildings: set by hand so far.
-double post_llr(double score) { return std::clamp(score + 0.9, -2.5, 4.5); }
-double building_llr(double score) { return std::clamp(0.36 * (score + 4.7), -2.5, 4.0); }
+/// Log-likelihood ratio of a forced look: ln p(score | there) − ln p(score | not there), straight
+/// lines through the ratios of forced looks at what the detector has found on a held-out tune
+/// series (benchmarks/structures_model_card.md), between limits that keep one look from deciding
+/// alone.
+double post_llr(double score) {
+    return std::clamp((score < -0.9 ? 0.5 : 0.85) * (score + 0.9), -5.0, 5.0);
+}
+double building_llr(double score) { return std::clamp(0.95 * (score + 1.4), -5.0, 5.0); }
 
 }  // namespace
 
@@ -205,32 +244,27 @@ std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects
         if (!std::isfinite(object.centre_px.x) || !std::isfinite(object.centre_px.y)) return;
         if (object.kind == StructureKind::guard_post) {
             if (!posts_visible || unseen_share(scene, object.centre_px, 6 * metre) > 0.2) return;
-            const PostMeasure m = best_post_near(view, object, std::max(2.0, 1.0 * metre));
-            look.log_likelihood_ratio = post_llr(m.log_odds);
-            if (m.log_odds > 0 && view.sun) look.height_m = m.height_m;
+            const PostLook seen = look_at_post(view, object, 1.5 * metre);
+            look.log_likelihood_ratio = post_llr(seen.log_odds);
+            if (look.log_likelihood_ratio > 0 && view.sun) {
+                Detection there = object;
+                there.centre_px = seen.foot_px;
+                look.height_m = measure_post(view, there).height_m;
+            }
         } else {
-            const OrientedRectangle r = rectangle_of(object.footprint_px);
+            OrientedRectangle r = rectangle_of(object.footprint_px);
             const double across = 2 * std::min(r.half_a, r.half_b) * view.gsd_m;
             if (across / view.effective_gsd_m < 2.5) return;
             if (unseen_share(scene, r.centre, std::max(r.half_a, r.half_b) + 2 * metre) > 0.2)
                 return;
-            double best = -1e300;
-            for (int dy = -2; dy <= 2; ++dy)
-                for (int dx = -2; dx <= 2; ++dx) {
-                    OrientedRectangle moved = r;
-                    moved.centre =
-                        moved.centre + Point{static_cast<double>(dx), static_cast<double>(dy)};
-                    const BuildingMeasure m = measure_building(view, moved);
-                    const double score = building_log_odds(m, moved, view.gsd_m);
-                    if (score <= best) continue;
-                    best = score;
-                    look.height_m.reset();
-                    std::optional<Interval> unused;
-                    if (m.shadow_ends && m.shadow_depth > 0.3 && m.shadow_cover > 0.6)
-                        height_from_shadow(view, m.shadow_length_px, m.shadow_sigma_px,
-                                           look.height_m, unused);
-                }
-            look.log_likelihood_ratio = building_llr(best);
+            r.centre = r.centre + roof_shift(view, object.height_m);
+            const BuildingLook seen = look_at_building(view, r);
+            look.log_likelihood_ratio = building_llr(seen.log_odds);
+            if (look.log_likelihood_ratio > 0) {
+                std::optional<Interval> unused;
+                height_from_shadow(view, seen.roof, measure_building(view, seen.roof),
+                                   look.height_m, unused);
+            }
         }
         look.seen = look.log_likelihood_ratio > 0 ? Seen::present : Seen::absent;
         if (look.seen == Seen::absent) look.height_m.reset();

@@ -15,8 +15,8 @@ struct StructureOptions {
     double post_ribbon_m = 15;            ///< posts are looked for within this distance of the line
     double min_post_px = 3;               ///< smaller posts are not observable
     double match_m = 6;                   ///< same object in two looks
-    double post_min_log_odds = 1.5;       ///< a look finds a post from here on
-    double building_min_log_odds = -0.5;  ///< a look finds a building from here on
+    double post_min_log_odds = -1.0;      ///< a look finds a post from here on
+    double building_min_log_odds = -1.0;  ///< a look finds a building from here on
 };
 template <class Visitor>
 void describe(StructureOptions& o, Visitor&& v) {

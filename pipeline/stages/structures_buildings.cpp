@@ -3,19 +3,22 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
-#include <opencv2/core.hpp>
-#include <opencv2/imgproc.hpp>
+#include <optional>
 #include <tuple>
 
 #include "core/parallel.h"
 #include "kernels/line_opening.h"
-#include "stages/structures_view.h"
+#include "stages/structures_net.h"
 
 namespace fenceline {
 namespace {
 
 constexpr double kShortest_m = 2.5, kLongest_m = 40;
-constexpr double kMaxAspect = 6, kMinRectangularity = 0.6;
+constexpr double kMaxAspect = 7;
+/// The network looks, corrects the rectangle, looks again; it stops where nothing speaks for a
+/// roof.
+constexpr int kRounds = 3;
+constexpr double kHopeless = -5;
 /// Fewer pixels across than this and a building's shape says nothing.
 constexpr double kMinAcross_px = 2.5;
 
@@ -55,56 +58,6 @@ double step_across(const Plane& plane, const Side& side) {
     return sum / n;
 }
 
-double mean_step(const Plane& plane, const OrientedRectangle& r, double sign) {
-    double sum = 0, weight = 0;
-    for (const Side& side : sides_of(r)) {
-        const double w = std::sqrt(side.length);
-        sum += w * sign * step_across(plane, side);
-        weight += w;
-    }
-    return sum / weight;
-}
-
-/// Moves the sides and turns the rectangle to where the step across its border is greatest.
-OrientedRectangle snap(const Plane& plane, OrientedRectangle r, double sign) {
-    for (int round = 0; round < 2; ++round) {
-        OrientedRectangle best = r;
-        double best_step = mean_step(plane, r, sign);
-        for (const double turn_deg : {-8.0, -5.0, -2.5, 2.5, 5.0, 8.0}) {
-            OrientedRectangle turned = r;
-            turned.angle_rad += turn_deg / (round + 1) * std::numbers::pi / 180;
-            const double step = mean_step(plane, turned, sign);
-            if (step > best_step) {
-                best_step = step;
-                best = turned;
-            }
-        }
-        r = best;
-        const std::array<Side, 4> sides = sides_of(r);
-        std::array<double, 4> move{};
-        for (std::size_t k = 0; k < 4; ++k) {
-            const double room = std::min(3.0, 0.3 * 2 * (k % 2 == 0 ? r.half_b : r.half_a));
-            double best_side = sign * step_across(plane, sides[k]);
-            for (double shift = -room; shift <= room + 1e-9; shift += 0.5) {
-                Side moved = sides[k];
-                moved.from = moved.from - shift * moved.inward;
-                const double step = sign * step_across(plane, moved) - 1e-6 * std::abs(shift);
-                if (step > best_side) {
-                    best_side = step;
-                    move[k] = shift;
-                }
-            }
-        }
-        // Sides 0 and 2 bound b, sides 1 and 3 bound a; outward moves are positive.
-        const Point out0 = -1 * sides[0].inward, out1 = -1 * sides[1].inward;
-        r.centre =
-            r.centre + (0.5 * (move[0] - move[2])) * out0 + (0.5 * (move[1] - move[3])) * out1;
-        r.half_b = std::max(0.75, r.half_b + 0.5 * (move[0] + move[2]));
-        r.half_a = std::max(0.75, r.half_a + 0.5 * (move[1] + move[3]));
-    }
-    return r;
-}
-
 double median_of(std::vector<double>& values) {
     if (values.empty()) return 0;
     const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
@@ -117,16 +70,6 @@ double spread_of(std::vector<double> values) {
     return 1.4826 * median_of(values);
 }
 
-/// Excess green of one pixel, (2G − R − B) / (R + G + B); 0 without the three bands.
-double excess_green(const Raster& raster, Point px) {
-    const Plane *red = raster.band(BandRole::red), *green = raster.band(BandRole::green),
-                *blue = raster.band(BandRole::blue);
-    if (red == nullptr || green == nullptr || blue == nullptr) return 0;
-    const double r = static_cast<double>(sample(*red, px)),
-                 g = static_cast<double>(sample(*green, px)),
-                 b = static_cast<double>(sample(*blue, px));
-    return (2 * g - r - b) / std::max(1e-6, std::abs(r + g + b));
-}
 double ndvi(const Raster& raster, Point px) {
     const Plane *red = raster.band(BandRole::red), *nir = raster.band(BandRole::nir);
     if (red == nullptr || nir == nullptr) return -1;
@@ -135,51 +78,23 @@ double ndvi(const Raster& raster, Point px) {
     return (n - r) / std::max(1e-6, std::abs(n + r));
 }
 
-double scene_green(const Scene& scene) {
-    std::vector<double> values;
-    const int width = scene.raster.bands.front().width(),
-              height = scene.raster.bands.front().height();
-    const int step =
-        std::max(1, static_cast<int>(std::sqrt(static_cast<double>(width) * height / 20000)));
-    for (int y = 0; y < height; y += step)
-        for (int x = 0; x < width; x += step)
-            if (scene.seen(x, y)) values.push_back(excess_green(scene.raster, {x + 0.5, y + 0.5}));
-    return median_of(values);
-}
-
 struct Candidate {
     OrientedRectangle rectangle;
     double log_odds = -12;
-    BuildingMeasure measure;
 };
 
-/// Outlines of the connected parts of a mask that could be a building by size and shape.
-void add_candidates(const cv::Mat& mask, Point offset, double gsd_m,
-                    const StructureOptions& options, std::vector<Candidate>& out) {
-    std::vector<std::vector<cv::Point>> outlines;
-    cv::findContours(mask, outlines, cv::RETR_EXTERNAL, cv::CHAIN_APPROX_SIMPLE);
-    const double pixel_m2 = gsd_m * gsd_m;
-    for (const auto& outline : outlines) {
-        if (outline.size() < 3) continue;
-        const cv::RotatedRect box = cv::minAreaRect(outline);
-        // Outlines run through the centres of the border pixels: half a pixel is missing on every
-        // side.
-        const double a = static_cast<double>(box.size.width) + 1,
-                     b = static_cast<double>(box.size.height) + 1;
-        const double area = cv::contourArea(outline) + 0.5 * cv::arcLength(outline, true) + 1;
-        if (a * b * pixel_m2 < options.min_building_m2 || area * pixel_m2 > options.max_building_m2)
-            continue;
-        if (std::min(a, b) < kMinAcross_px || std::max(a, b) / std::min(a, b) > kMaxAspect)
-            continue;
-        if (area / (a * b) < kMinRectangularity) continue;
-        Candidate c;
-        c.rectangle = {{static_cast<double>(box.center.x) + 0.5 + offset.x,
-                        static_cast<double>(box.center.y) + 0.5 + offset.y},
-                       a / 2,
-                       b / 2,
-                       static_cast<double>(box.angle) * std::numbers::pi / 180};
-        out.push_back(c);
+/// Where the near infrared is known, a lawn is told from a green roof.
+bool green_inside(const Scene& scene, const OrientedRectangle& r) {
+    if (scene.raster.band(BandRole::nir) == nullptr) return false;
+    double inside = 0;
+    for (int k = 0; k < 25; ++k) {
+        const double fa = 0.35 * (k % 5 - 2), fb = 0.35 * (k / 5 - 2);
+        const Point a{std::cos(r.angle_rad), std::sin(r.angle_rad)};
+        inside += ndvi(scene.raster,
+                       r.centre + (fa * r.half_a) * a + (fb * r.half_b) * Point{-a.y, a.x}) /
+                  25;
     }
+    return inside > 0.3;
 }
 
 }  // namespace
@@ -366,18 +281,198 @@ BuildingMeasure measure_building(const StructureView& view, const OrientedRectan
     return m;
 }
 
-double building_log_odds(const BuildingMeasure& m, const OrientedRectangle& r, double gsd_m) {
-    const double area = 4 * r.half_a * r.half_b * gsd_m * gsd_m;
-    const auto cap = [](double v, double most) { return std::clamp(v, -most, most); };
-    double value = -3.2 + 0.8 * cap(std::abs(m.contrast), 3) + 0.9 * cap(m.edge, 2.5) +
-                   0.8 * cap(m.weakest_edge, 1.5) - 0.8 * cap(m.roughness, 2) +
-                   0.25 * cap(std::log(area / 40), 1.5);
-    if (m.shadow_depth > 0.1) value += 1.2 * cap(m.shadow_depth, 1.5) * m.shadow_cover;
-    if (m.contrast < 0) value -= 0.8;
-    // The sum above was weighed by hand; this line makes log-odds of it: the share of detections
-    // that lie on a building (IoU >= 0.2) on a simulated tune series (family camp25, seed 7001) is
-    // 0.23, 0.40, 0.68, 0.93 at 1.75, 2.25, 2.75, 3.5.
-    return clip_log_odds(2.2 * (value - 2.35));
+namespace {
+
+/// Most roofs have a ridge, and its height over the eaves goes with the width.
+constexpr double kGabled = 0.8, kRisePerWidth = 0.21, kRiseSpread = 0.035;
+
+/// Is the roof one of two slopes? The halves on either side of its long axis differ then, unless
+/// the sun stands in line with the ridge. 0–1.
+double gabled_share(const StructureView& view, const OrientedRectangle& r) {
+    const bool a_longer = r.half_a >= r.half_b;
+    const Point along{std::cos(r.angle_rad), std::sin(r.angle_rad)}, across{-along.y, along.x};
+    const Point u = (a_longer ? r.half_a : r.half_b) * (a_longer ? along : across),
+                v = (a_longer ? r.half_b : r.half_a) * (a_longer ? across : along);
+    std::vector<double> differences;
+    for (int i = 0; i < 12; ++i) {
+        const Point on = r.centre + (0.8 * (2 * (i + 0.5) / 12 - 1)) * u;
+        differences.push_back(static_cast<double>(sample(view.luminance, on + 0.5 * v)) -
+                              static_cast<double>(sample(view.luminance, on - 0.5 * v)));
+    }
+    const double spread = std::max(0.05 * view.scale, spread_of(differences));
+    const double difference = std::abs(median_of(differences));
+    return difference > std::max(2 * spread, 0.35 * view.scale) ? 1 : kGabled;
+}
+
+}  // namespace
+
+void height_from_shadow(const StructureView& view, const OrientedRectangle& roof,
+                        const BuildingMeasure& m, std::optional<double>& height_m,
+                        std::optional<Interval>& height_ci) {
+    if (!view.sun || !m.shadow_ends || m.shadow_depth <= 0.3 || m.shadow_cover <= 0.6) return;
+    const double edge_m = m.shadow_length_px / view.shadow_px_per_m,
+                 sigma = std::max(0.7, m.shadow_sigma_px) / view.shadow_px_per_m;
+    // What throws the shadow's end is the eaves, or in a low sun the ridge, which stands half a
+    // width farther back: the ridge is higher than what the length says by the smaller of the
+    // roof's rise and that way's worth of shadow.
+    const double width_px = 2 * std::min(roof.half_a, roof.half_b);
+    const Point along{std::cos(roof.angle_rad), std::sin(roof.angle_rad)},
+        across = roof.half_a >= roof.half_b ? Point{-along.y, along.x} : along;
+    const double facing = std::max(0.2, std::abs(dot(across, view.shadow_px)));
+    const double rise_m = kRisePerWidth * width_px * view.gsd_m,
+                 back_m = 0.5 * width_px / facing / view.shadow_px_per_m;
+    const double more = std::min(rise_m, back_m), gabled = gabled_share(view, roof);
+    const double height = edge_m + gabled * more;
+    const double of_rise = kRiseSpread * width_px * view.gsd_m,
+                 of_kind = more * std::sqrt(gabled * (1 - gabled));
+    const double total = std::sqrt(sigma * sigma + of_rise * of_rise + of_kind * of_kind);
+    height_m = height;
+    height_ci = Interval{std::max(0.0, height - 1.96 * total), height + 1.96 * total};
+}
+
+namespace {
+
+/// The network of places at one cell size.
+class PlaceJudge {
+  public:
+    PlaceJudge(const StructureView& view, const PostFrame& frame, double cell_m)
+        : view_(view), frame_(frame), cell_m_(cell_m), extras_(place_extras(view, frame, cell_m)) {
+        net_ = patch_net_of(place_net(), extras_, bias_);
+    }
+    PlaceJudge(const PlaceJudge&) = delete;
+    PlaceJudge& operator=(const PlaceJudge&) = delete;
+    const kernels::PatchNet& net() const { return net_; }
+    double cell_m() const { return cell_m_; }
+    static double log_odds(float output) {
+        return clip_log_odds(place_net().calibration_gain * static_cast<double>(output) +
+                             place_net().calibration_offset);
+    }
+    BuildingLook at(Point px) const {
+        Patch patch;
+        thread_local kernels::PatchNetWork work;
+        std::array<float, kPlaceOutputs> outputs{};
+        place_patch(view_, frame_, cell_m_, px, patch);
+        kernels::patch_net(net_, patch.data(), kernels::kPatchSize, kernels::kPatchSize,
+                           outputs.data(), work);
+        return {log_odds(outputs[0]), rectangle_at(frame_, cell_m_, px, outputs.data())};
+    }
+    /// From a place to where the roof's middle is seen, and again from there.
+    BuildingLook centred(Point px, double radius_px) const {
+        BuildingLook best = at(px);
+        Point middle = best.roof.centre;
+        for (int round = 0; round < 2; ++round) {
+            const Point moved = middle - px;
+            const double far = norm(moved);
+            if (far > radius_px) middle = px + (radius_px / far) * moved;
+            const BuildingLook next = at(middle);
+            // The better centred window sees the better rectangle.
+            if (next.log_odds < best.log_odds - 1) break;
+            best = {std::max(best.log_odds, next.log_odds), next.roof};
+            middle = next.roof.centre;
+        }
+        return best;
+    }
+
+  private:
+    const StructureView& view_;
+    const PostFrame& frame_;
+    double cell_m_;
+    std::array<float, kPlaceExtras> extras_;
+    std::array<float, kernels::kPatchChannels> bias_{};
+    kernels::PatchNet net_;
+};
+
+/// Can a building of the smallest kind that these cells are for be seen?
+bool cells_observable(const StructureView& view, std::size_t k) {
+    return 2 * kPlaceCells_m[k] >= view.effective_gsd_m;
+}
+
+/// Windows per side of the blocks that the network is run over.
+constexpr int kBlock = 16;
+/// Log-odds from which a place is worth a look of its own.
+constexpr double kWorthALook = -4;
+
+std::vector<BuildingLook> roofs_of(const StructureView& view, const Ring& area_px) {
+    const PostFrame frame = post_frame(view);
+    const Point size{static_cast<double>(view.luminance.width()),
+                     static_cast<double>(view.luminance.height())};
+    std::vector<BuildingLook> roofs;
+    for (std::size_t k = 0; k < kPlaceCells_m.size(); ++k) {
+        if (!cells_observable(view, k)) continue;
+        const PlaceJudge judge(view, frame, kPlaceCells_m[k]);
+        const Point du = judge.cell_m() * frame.x, dv = judge.cell_m() * frame.y;
+        Point low{1e18, 1e18}, high{-1e18, -1e18};  // in cells
+        for (const Point corner : area_px) {
+            const Point p{std::clamp(corner.x, 0.0, size.x), std::clamp(corner.y, 0.0, size.y)};
+            const Point cell{dot(p, du) / dot(du, du), dot(p, dv) / dot(dv, dv)};
+            low = {std::min(low.x, cell.x), std::min(low.y, cell.y)};
+            high = {std::max(high.x, cell.x), std::max(high.y, cell.y)};
+        }
+        constexpr int step = kernels::kPatchStep * kBlock;
+        const int first_i = static_cast<int>(std::floor(low.x / step)),
+                  first_j = static_cast<int>(std::floor(low.y / step)),
+                  columns = static_cast<int>(std::floor(high.x / step)) - first_i + 1,
+                  rows = static_cast<int>(std::floor(high.y / step)) - first_j + 1;
+        std::vector<std::vector<BuildingLook>> found(static_cast<std::size_t>(columns) *
+                                                     static_cast<std::size_t>(rows));
+        parallel_items(columns * rows, [&](int item) {
+            const Point first =
+                (step * (first_i + item % columns)) * du + (step * (first_j + item / columns)) * dv;
+            constexpr double half = 0.5 * (step - kernels::kPatchStep);
+            const Point centre = first + half * du + half * dv;
+            const double reach = std::numbers::sqrt2 * (half + 8) * norm(du);
+            if (centre.x < -reach || centre.y < -reach || centre.x > size.x + reach ||
+                centre.y > size.y + reach)
+                return;
+            // The area may be any polygon: blocks that it does not touch are passed over.
+            if (!contains(area_px, centre) && distance_to_ring(area_px, centre) > reach) return;
+            thread_local std::vector<float> outputs;
+            scan_block(view, judge.net(), du, dv, first, kBlock, outputs);
+            std::vector<BuildingLook> some;
+            for (int j = 0; j < kBlock; ++j)
+                for (int i = 0; i < kBlock; ++i) {
+                    const float* o =
+                        outputs.data() + static_cast<std::size_t>(j * kBlock + i) * kPlaceOutputs;
+                    const double log_odds = PlaceJudge::log_odds(o[0]);
+                    if (log_odds < kWorthALook) continue;
+                    const Point at =
+                        first + (kernels::kPatchStep * i) * du + (kernels::kPatchStep * j) * dv;
+                    some.push_back({log_odds, rectangle_at(frame, judge.cell_m(), at, o)});
+                }
+            // Neighbouring windows see the same roof: the surest of them looks again.
+            std::stable_sort(some.begin(), some.end(),
+                             [](const auto& a, const auto& b) { return a.log_odds > b.log_odds; });
+            auto& out = found[static_cast<std::size_t>(item)];
+            std::vector<Point> taken;
+            for (const BuildingLook& look : some) {
+                if (std::any_of(taken.begin(), taken.end(), [&](Point p) {
+                        return distance(p, look.roof.centre) < 2 * norm(du);
+                    }))
+                    continue;
+                taken.push_back(look.roof.centre);
+                out.push_back(judge.centred(look.roof.centre, 3 * norm(du)));
+            }
+        });
+        for (const auto& some : found) roofs.insert(roofs.end(), some.begin(), some.end());
+    }
+    return roofs;
+}
+
+}  // namespace
+
+BuildingLook look_at_building(const StructureView& view, const OrientedRectangle& roof) {
+    const PostFrame frame = post_frame(view);
+    const double length_m = 2 * view.gsd_m * std::max(roof.half_a, roof.half_b);
+    BuildingLook best{-12, roof};
+    for (std::size_t k = 0; k < kPlaceCells_m.size(); ++k) {
+        // Where two sizes overlap, either may say it.
+        if (length_m < kPlaceLengths_m[k][0] * (k == 0 ? 0 : 1) || length_m > kPlaceLengths_m[k][1])
+            continue;
+        const PlaceJudge judge(view, frame, kPlaceCells_m[k]);
+        const BuildingLook look = judge.centred(roof.centre, 2.5 * judge.cell_m() / view.gsd_m);
+        if (look.log_odds > best.log_odds) best = look;
+    }
+    return best;
 }
 
 std::vector<Detection> detect_buildings(const Scene& scene, const Ring& area_px,
@@ -389,108 +484,70 @@ std::vector<Detection> detect_buildings(const Scene& scene, const Ring& area_px,
     // A building of 8 m is the smallest worth a shape; below a few pixels across nothing can be
     // said of it.
     if (8.0 / view.effective_gsd_m < kMinAcross_px) return {};
-    const int width = view.luminance.width(), height = view.luminance.height();
-
-    std::vector<Candidate> candidates;
-    const Plane bright_plane = brightness(scene.raster);
-    for (const float sign : {1.0F, -1.0F}) {
-        const BuildingIndex index = building_index(bright_plane, scene.masks, view.gsd_m, sign);
-        cv::Mat mask(height, width, CV_8U);
-        const cv::Mat cross = cv::getStructuringElement(cv::MORPH_CROSS, {3, 3});
-        for (const double level : {0.35, 0.6, 0.9, 1.3, 1.9, 2.8}) {
-            const auto threshold = static_cast<float>(level * view.scale);
-            for (int y = 0; y < height; ++y) {
-                std::uint8_t* row = mask.ptr(y);
-                for (int x = 0; x < width; ++x)
-                    row[x] = 0.5F * (index.plain.at(x, y) + index.compact.at(x, y)) > threshold &&
-                                     scene.seen(x, y)
-                                 ? 255
-                                 : 0;
-            }
-            cv::morphologyEx(mask, mask, cv::MORPH_OPEN, cross);
-            add_candidates(mask, {0, 0}, view.gsd_m, options, candidates);
-        }
-    }
-    const double green = scene_green(scene);
+    const std::vector<BuildingLook> roofs = roofs_of(view, area_px);
+    std::vector<Candidate> candidates(roofs.size());
     parallel_items(static_cast<int>(candidates.size()), [&](int i) {
         Candidate& c = candidates[static_cast<std::size_t>(i)];
-        c.log_odds = -12;
-        if (!contains(area_px, c.rectangle.centre)) return;
-        const double radius = std::max(c.rectangle.half_a, c.rectangle.half_b);
-        if (unseen_share(scene, c.rectangle.centre, radius) > 0.2) return;
-        double inside_green = 0, inside_ndvi = 0;
-        for (int k = 0; k < 25; ++k) {
-            const double fa = 0.35 * (k % 5 - 2), fb = 0.35 * (k / 5 - 2);
-            const Point a{std::cos(c.rectangle.angle_rad), std::sin(c.rectangle.angle_rad)};
-            const Point p = c.rectangle.centre + (fa * c.rectangle.half_a) * a +
-                            (fb * c.rectangle.half_b) * Point{-a.y, a.x};
-            inside_green += excess_green(scene.raster, p) / 25;
-            inside_ndvi += ndvi(scene.raster, p) / 25;
-        }
-        if (inside_ndvi > 0.3 || inside_green > std::max(0.06, green + 0.04)) return;
-        const BuildingMeasure rough = measure_building(view, c.rectangle);
-        c.rectangle = snap(view.luminance, c.rectangle, rough.contrast >= 0 ? 1 : -1);
-        const double longer = std::max(c.rectangle.half_a, c.rectangle.half_b),
-                     shorter = std::min(c.rectangle.half_a, c.rectangle.half_b);
+        const BuildingLook& look = roofs[static_cast<std::size_t>(i)];
+        c.rectangle = look.roof;
+        const double longer = std::max(look.roof.half_a, look.roof.half_b),
+                     shorter = std::min(look.roof.half_a, look.roof.half_b);
         const double area_m2 = 4 * longer * shorter * view.gsd_m * view.gsd_m;
         if (longer / shorter > kMaxAspect || area_m2 < options.min_building_m2 ||
-            area_m2 > options.max_building_m2)
+            area_m2 > options.max_building_m2 || 2 * shorter < kMinAcross_px ||
+            !contains(area_px, look.roof.centre) ||
+            unseen_share(scene, look.roof.centre, longer) > 0.2 || green_inside(scene, look.roof))
             return;
-        c.measure = measure_building(view, c.rectangle);
-        c.measure.green = inside_green - green;
-        c.log_odds = building_log_odds(c.measure, c.rectangle, view.gsd_m);
+        c.log_odds = look.log_odds;
     });
     std::erase_if(candidates, [&](const Candidate& c) {
         return c.log_odds < options.building_min_log_odds || c.log_odds <= -12;
     });
     const auto key = [](const Candidate& c) {
-        // dark ones last, so that what a bright one's shadow explains is known by then
-        return std::tuple(c.measure.contrast < 0, -c.log_odds, c.rectangle.centre.y,
-                          c.rectangle.centre.x, c.rectangle.half_a, c.rectangle.half_b);
+        return std::tuple(-c.log_odds, c.rectangle.centre.y, c.rectangle.centre.x,
+                          c.rectangle.half_a, c.rectangle.half_b);
     };
     std::sort(candidates.begin(), candidates.end(),
               [&](const Candidate& a, const Candidate& b) { return key(a) < key(b); });
-    std::vector<Detection> buildings;
+    std::vector<Candidate> chosen;
     for (const Candidate& c : candidates) {
         const Ring ring = ring_of(c.rectangle);
         const double area = 4 * c.rectangle.half_a * c.rectangle.half_b;
         const double radius = std::hypot(c.rectangle.half_a, c.rectangle.half_b);
-        const bool taken = std::any_of(buildings.begin(), buildings.end(), [&](const Detection& d) {
-            const double other = d.area_m2 / (view.gsd_m * view.gsd_m);
-            if (distance(d.centre_px, c.rectangle.centre) >
-                radius + distance(d.centre_px, d.footprint_px[0]))
-                return false;
-            return convex_overlap(d.footprint_px, ring) > 0.3 * std::min(area, other);
-        });
-        if (taken) continue;
-        if (c.measure.contrast < 0 && view.sun) {
-            const bool shadow_of_another =
-                std::any_of(buildings.begin(), buildings.end(), [&](const Detection& other) {
-                    const double length = other.height_m.value_or(4.0) * view.shadow_px_per_m + 2;
-                    for (double t = 0;
-                         t <= length + std::min(c.rectangle.half_a, c.rectangle.half_b); t += 1)
-                        if (contains(other.footprint_px, c.rectangle.centre - t * view.shadow_px))
-                            return true;
+        if (std::none_of(chosen.begin(), chosen.end(), [&](const Candidate& d) {
+                if (distance(d.rectangle.centre, c.rectangle.centre) >
+                    radius + std::hypot(d.rectangle.half_a, d.rectangle.half_b))
                     return false;
-                });
-            if (shadow_of_another) continue;
-        }
-        Detection d;
-        d.kind = StructureKind::building;
-        d.footprint_px = ring;
-        d.centre_px = c.rectangle.centre;
-        d.area_m2 = area * view.gsd_m * view.gsd_m;
-        if (c.measure.shadow_ends && c.measure.shadow_depth > 0.3 && c.measure.shadow_cover > 0.6)
-            height_from_shadow(view, c.measure.shadow_length_px, c.measure.shadow_sigma_px,
-                               d.height_m, d.height_ci);
-        d.log_odds = c.log_odds;
-        buildings.push_back(std::move(d));
+                return convex_overlap(ring_of(d.rectangle), ring) >
+                       0.3 * std::min(area, 4 * d.rectangle.half_a * d.rectangle.half_b);
+            }))
+            chosen.push_back(c);
     }
+    std::vector<Detection> buildings(chosen.size());
+    parallel_items(static_cast<int>(chosen.size()), [&](int i) {
+        const Candidate& c = chosen[static_cast<std::size_t>(i)];
+        Detection& d = buildings[static_cast<std::size_t>(i)];
+        d.kind = StructureKind::building;
+        d.area_m2 = 4 * c.rectangle.half_a * c.rectangle.half_b * view.gsd_m * view.gsd_m;
+        d.log_odds = c.log_odds;
+        height_from_shadow(view, c.rectangle, measure_building(view, c.rectangle), d.height_m,
+                           d.height_ci);
+        // What was found is the roof; the walls stand where it would be seen from above.
+        OrientedRectangle walls = c.rectangle;
+        walls.centre = walls.centre - roof_shift(view, d.height_m);
+        d.footprint_px = ring_of(walls);
+        d.centre_px = walls.centre;
+    });
     std::sort(buildings.begin(), buildings.end(), [](const Detection& a, const Detection& b) {
         return std::tuple(a.centre_px.y, a.centre_px.x, a.area_m2) <
                std::tuple(b.centre_px.y, b.centre_px.x, b.area_m2);
     });
     return buildings;
+}
+
+Point roof_shift(const StructureView& view, std::optional<double> height_m) {
+    // The border of a gabled roof lies lower than its ridge.
+    return std::clamp(height_m.value_or(4.0) - 0.7, 2.0, 12.0) * view.lean_px_per_m;
 }
 
 }  // namespace fenceline

@@ -1,12 +1,13 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <numbers>
 #include <optional>
+#include <tuple>
 
 #include "core/parallel.h"
-#include "stages/structures_post_model.h"
-#include "stages/structures_view.h"
+#include "stages/structures_net.h"
 
 namespace fenceline {
 namespace {
@@ -67,23 +68,6 @@ double median_of(std::array<double, N>& values, std::size_t count) {
     const auto middle = values.begin() + static_cast<std::ptrdiff_t>(count / 2);
     std::nth_element(values.begin(), middle, values.begin() + static_cast<std::ptrdiff_t>(count));
     return *middle;
-}
-
-/// Quick log-odds that choose places, sizes and heights; the model judges what they chose. A
-/// logistic model over the measure. The weights were fitted (L2, 1) to 11 200 candidates, 146 of
-/// them within 2.5 m of a post, of one simulated tune series (family camp25, seed 7001, five dates,
-/// sun at 40–65°, 0.6 m, 6–17° off nadir). Units: contrasts in local noise, squashed at 6 so that
-/// no single cue decides; roughness is that noise in units of the scene's spread: a step of four
-/// noises means more on rough ground, in forest, than on a smooth field.
-double post_log_odds(const PostMeasure& m, bool sun) {
-    const auto squash = [](double v) { return std::tanh(v / 6) * 6; };
-    const double rough = 5.45 * std::min(m.roughness, 1.2);
-    if (!sun)
-        return clip_log_odds(-11.0 + 1.0 * squash(m.bright) + 0.3 * squash(m.dark) +
-                             0.4 * squash(m.isolation) + rough);
-    return clip_log_odds(-13.6 + 0.5 * squash(m.bright) + 0.24 * squash(m.dark) +
-                         0.19 * squash(m.isolation) + 0.62 * squash(m.shadow) -
-                         1.35 * std::max(0.0, squash(m.beyond)) + 1.43 * squash(m.step) + rough);
 }
 
 }  // namespace
@@ -266,132 +250,11 @@ PostMeasure measure_post(const StructureView& view, const LineSurroundings& arou
             }
             if (value > best_value) {
                 best_value = value;
-                m.log_odds = post_log_odds(m, view.sun);
                 best = m;
             }
             if (!view.sun && lean_px * 0.5 <= 0.05) break;
         }
     }
-    return best;
-}
-
-double post_model_log_odds(const PostCues& cues) {
-    double sum = static_cast<double>(kPostModelStart);
-    for (const PostTree& tree : kPostModel) {
-        std::size_t node = 0;
-        for (int level = 0; level < 3; ++level)
-            node = 2 * node + (cues[tree.cue[node]] > tree.cut[node] ? 2U : 1U);
-        sum += static_cast<double>(tree.leaf[node - 7]);
-    }
-    return clip_log_odds(sum);
-}
-
-PostCues post_cues(const StructureView& view, const LineSurroundings& around,
-                   const PostMeasure& m) {
-    PostCues cues{};
-    std::size_t next = 0;
-    const auto put = [&](double value) {
-        cues[next++] =
-            static_cast<float>(std::isfinite(value) ? std::clamp(value, -50.0, 50.0) : 0);
-    };
-    const double metre = 1 / view.gsd_m;
-    for (const double v : {m.log_odds, m.bright, m.dark, m.isolation, m.shadow, m.shadow_weakest,
-                           m.beyond, m.before, m.step, m.roughness, m.side_m, m.height_m})
-        put(v);
-    if (around.window.width < 4 || around.window.height < 4) return cues;
-    const Point corner{static_cast<double>(around.window.x), static_cast<double>(around.window.y)};
-    const Point centre = m.centre_px - corner;
-    const double noise = std::max(1e-9, m.roughness * view.scale);
-    const Point u = view.away_px, n{-u.y, u.x};
-    // The shadow in steps of the height that throws it: against its sides and by itself.
-    constexpr std::array steps_m{0.0, 1.5, 3.0, 4.5, 6.0, 7.5, 9.0, 11.0};
-    double darkest = 0;
-    for (std::size_t k = 0; k + 1 < steps_m.size(); ++k) {
-        double inside = 0, sides = 0, raw = 0;
-        if (view.sun)
-            for (int i = 0; i < 3; ++i) {
-                const double height_m = steps_m[k] + (steps_m[k + 1] - steps_m[k]) * (i + 0.5) / 3;
-                const Point on = centre + (1.3 * metre + height_m * view.reach_px_per_m) * u;
-                for (const double lateral : {-0.8, 0.0, 0.8}) {
-                    inside +=
-                        static_cast<double>(sample(around.residual, on + lateral * metre * n)) / 9;
-                    raw += static_cast<double>(
-                               sample(view.luminance, on + corner + lateral * metre * n)) /
-                           9;
-                }
-                for (const double lateral : {-3.6, -2.7, 2.7, 3.6})
-                    sides +=
-                        static_cast<double>(sample(around.residual, on + lateral * metre * n)) / 12;
-            }
-        put((sides - inside) / noise);
-        put(-inside / noise);
-        if (k < 3) darkest += (raw - view.level) / view.scale / 3;
-    }
-    put(darkest);
-    // The roof, where the view's lean puts it.
-    for (const double height_m : {3.0, 5.0, 7.5}) {
-        const Point top = centre + height_m * view.lean_px_per_m;
-        double roof = 0, around_it = 0;
-        for (const double dy : {-0.8, 0.0, 0.8})
-            for (const double dx : {-0.8, 0.0, 0.8})
-                roof +=
-                    static_cast<double>(sample(around.residual, top + metre * Point{dx, dy})) / 9;
-        int count = 0;
-        for (int k = 0; k < 16; ++k) {
-            const double angle = 2 * std::numbers::pi * k / 16;
-            const Point direction{std::cos(angle), std::sin(angle)};
-            if (view.sun && dot(direction, u) > 0.5) continue;
-            around_it +=
-                static_cast<double>(sample(around.residual, top + (3.2 * metre) * direction));
-            ++count;
-        }
-        put((roof - around_it / std::max(1, count)) / noise);
-        if (height_m == 5.0) {
-            put((static_cast<double>(sample(view.luminance, top + corner)) - view.level) /
-                view.scale);
-            put(roof / noise);
-        }
-    }
-    // How the place lies to the line and the sun.
-    double offset_m = 0, sunward_m = 0, along = 0;
-    const int x = static_cast<int>(std::floor(centre.x)),
-              y = static_cast<int>(std::floor(centre.y));
-    const int nearest = around.nearest.contains(x, y) ? around.nearest.at(x, y) : -1;
-    if (const int count = static_cast<int>(around.line_px.size()); nearest >= 0 && count >= 2) {
-        const Point from = around.line_px[static_cast<std::size_t>(std::max(0, nearest - 2))],
-                    to = around.line_px[static_cast<std::size_t>(std::min(count - 1, nearest + 2))];
-        if (norm(to - from) > 1e-9) {
-            const Point t = (1 / norm(to - from)) * (to - from);
-            const double across = cross(t, m.centre_px - from) / metre;
-            offset_m = std::abs(across);
-            sunward_m = across * cross(t, u);
-            along = std::abs(dot(t, u));
-        }
-    }
-    put(offset_m);
-    put(sunward_m);
-    put(view.sun ? along : -1);
-    put(view.reach_px_per_m / metre);
-    put(norm(view.lean_px_per_m) / metre);
-    put(noise / view.scale);
-    return cues;
-}
-
-PostMeasure best_post_near(const StructureView& view, const LineSurroundings& surroundings,
-                           Point px, double radius_px) {
-    PostMeasure best;
-    best.centre_px = px;
-    const double step = std::max(0.5, 0.4 / view.gsd_m);
-    const int steps = static_cast<int>(std::floor(radius_px / step));
-    bool first = true;
-    for (int j = -steps; j <= steps; ++j)
-        for (int i = -steps; i <= steps; ++i) {
-            const Point at = px + Point{i * step, j * step};
-            if (distance(at, px) > radius_px + 1e-9) continue;
-            const PostMeasure m = measure_post(view, surroundings, at);
-            if (first || m.log_odds > best.log_odds) best = m;
-            first = false;
-        }
     return best;
 }
 
@@ -415,87 +278,92 @@ Window window_around(const Polyline& points, double margin_px) {
             bound(std::ceil(high.y + margin_px)) - y};
 }
 
-/// Of the quick log-odds: below, the model was shown nothing and there is hardly a post.
-constexpr double kWorthAligning = -8, kWorthJudging = -5;
-
-/// Candidates of a stretch of the line: local maxima of a quick score, then measured with care.
-void posts_of_stretch(const StructureView& view, const Polyline& line, int core_begin, int core_end,
-                      const StructureOptions& options,
-                      std::vector<std::pair<PostMeasure, int>>& out) {
-    const Scene& scene = *view.scene;
-    const double metre = 1 / view.gsd_m, ribbon = options.post_ribbon_m * metre,
-                 picture = picture_m(view) * metre;
-    const Polyline core(line.begin() + core_begin, line.begin() + core_end);
-    const LineSurroundings around =
-        line_surroundings(view, line, window_around(core, ribbon + picture), ribbon + picture);
-    const int width = around.window.width, height = around.window.height;
-    if (width < 4 || height < 4) return;
-    Plane quick(width, height, -1e9F);
-    for (int y = 0; y < height; ++y)
-        for (int x = 0; x < width; ++x) {
-            const int nearest = around.nearest.at(x, y);
-            // A margin of one metre more than the core, so that maxima at its ends are true ones.
-            if (nearest < core_begin - 1 || nearest > core_end) continue;
-            const Point at{x + 0.5, y + 0.5};
-            const Point in_scene = at + Point{static_cast<double>(around.window.x),
-                                              static_cast<double>(around.window.y)};
-            if (distance(in_scene, line[static_cast<std::size_t>(nearest)]) > ribbon + metre)
-                continue;
-            if (!scene.seen(around.window.x + x, around.window.y + y)) continue;
-            double roof = 0;
-            for (const double dy : {-0.8, 0.8})
-                for (const double dx : {-0.8, 0.8})
-                    roof += static_cast<double>(
-                                sample(around.residual, at + kTypicalHeight_m * view.lean_px_per_m +
-                                                            metre * Point{dx, dy})) /
-                            4;
-            double score = 0.5 * std::abs(roof);
-            if (view.sun) {
-                const Streak streak =
-                    streak_at(around.residual, at, view.away_px, view.gsd_m, 3 * metre, 2 * metre,
-                              1.5 * metre + 4.5 * view.reach_px_per_m);
-                score += 2 * mean_between(streak, streak.mean, -1e9, 1e9);
-            }
-            quick.at(x, y) = static_cast<float>(score);
-        }
-    const int radius = std::max(1, static_cast<int>(std::lround(1.5 * metre)));
-    const auto least = static_cast<float>(0.25 * view.scale);
-    for (int y = 0; y < height; ++y)
-        for (int x = 0; x < width; ++x) {
-            const float here = quick.at(x, y);
-            const int nearest = around.nearest.at(x, y);
-            if (here < least || nearest < core_begin || nearest >= core_end) continue;
-            bool highest = true;
-            for (int dy = -radius; dy <= radius && highest; ++dy)
-                for (int dx = -radius; dx <= radius && highest; ++dx) {
-                    if (!quick.contains(x + dx, y + dy)) continue;
-                    const float other = quick.at(x + dx, y + dy);
-                    highest = other < here || (other == here && (dy > 0 || (dy == 0 && dx >= 0)));
-                }
-            if (!highest) continue;
-            const Point place{around.window.x + x + 0.5, around.window.y + y + 0.5};
-            if (unseen_share(scene, place, 6 * metre) > 0.2) continue;
-            // most places need no second look
-            if (measure_post(view, around, place).log_odds < kWorthAligning) continue;
-            PostMeasure m = best_post_near(view, around, place, 1.2 * metre);
-            if (m.log_odds < kWorthJudging) continue;
-            m.log_odds = post_model_log_odds(post_cues(view, around, m));
-            if (m.log_odds > options.post_min_log_odds) out.emplace_back(m, nearest);
-        }
-}
-
 constexpr double kVertexStep_m = 2, kSameLine_m = 3;
-constexpr int kCoreVertices = 30, kContextVertices = 22;  // 60 m and 44 m
+constexpr int kContextVertices = 22;  // 44 m
+/// Windows per side of a block that the network is run over at once.
+constexpr int kBlock = 8;
+constexpr int kBlockCells = kernels::kPatchStep * kBlock;
+/// Outputs of the first, coarse run that are looked at again, and how near to each other not.
+constexpr float kWorthASecondLook = -4;
+constexpr double kApart_m = 2.5;
+
+/// Log-odds of a post near this place, and where its foot is.
+struct PostScore {
+    double log_odds = -12;
+    Point foot_px;
+};
+class PostJudge {
+  public:
+    explicit PostJudge(const StructureView& view) : view_(view), frame_(post_frame(view)) {
+        net_ = patch_net_of(post_net(), frame_.extras, bias_);
+    }
+    PostJudge(const PostJudge&) = delete;
+    PostJudge& operator=(const PostJudge&) = delete;
+    const PostFrame& frame() const { return frame_; }
+    const kernels::PatchNet& net() const { return net_; }
+    Point foot(Point centre_px, const float* outputs) const {
+        const auto within = [](float v) { return std::clamp(static_cast<double>(v), -2.0, 2.0); };
+        return centre_px + 2 * within(outputs[1]) * frame_.x + 2 * within(outputs[2]) * frame_.y;
+    }
+    PostScore at(Point px) const {
+        Patch patch;
+        kernels::PatchNetWork work;
+        std::array<float, kPostOutputs> outputs{};
+        post_patch(view_, frame_, px, patch);
+        kernels::patch_net(net_, patch.data(), kernels::kPatchSize, kernels::kPatchSize,
+                           outputs.data(), work);
+        return {clip_log_odds(post_net().calibration_gain * static_cast<double>(outputs[0]) +
+                              post_net().calibration_offset),
+                foot(px, outputs.data())};
+    }
+
+  private:
+    const StructureView& view_;
+    PostFrame frame_;
+    std::array<float, kernels::kPatchChannels> bias_{};
+    kernels::PatchNet net_;
+};
+
+struct Vertex {
+    Point px;
+    int line = 0, index = 0;
+};
+
+/// The stretch of a ring around one of its vertices.
+Polyline stretch_of(const Ring& ring, int at) {
+    const int count = static_cast<int>(ring.size()), reach = std::min(kContextVertices, count / 3);
+    Polyline line;
+    for (int i = at - reach; i <= at + reach; ++i)
+        line.push_back(ring[static_cast<std::size_t>(((i % count) + count) % count)]);
+    return line;
+}
 
 }  // namespace
 
-PostMeasure best_post_near(const StructureView& view, const Detection& post, double radius_px) {
-    const double metre = 1 / view.gsd_m, picture = picture_m(view) * metre + radius_px;
-    const LineSurroundings around =
-        line_surroundings(view, post.line_px, window_around({post.centre_px}, picture), 1e9);
-    PostMeasure m = best_post_near(view, around, post.centre_px, radius_px);
-    m.log_odds = post_model_log_odds(post_cues(view, around, m));
-    return m;
+PostLook look_at_post(const StructureView& view, const Detection& post, double radius_px) {
+    const PostJudge judge(view);
+    PostLook best;
+    best.log_odds = -12;
+    // Where the net sees the foot from the place given, then from there.
+    Point at = post.centre_px;
+    for (int round = 0; round < 3; ++round) {
+        const PostScore score = judge.at(at);
+        if (score.log_odds > best.log_odds) {
+            best.log_odds = score.log_odds;
+            best.foot_px = score.foot_px;
+        }
+        const Point moved = score.foot_px - post.centre_px;
+        const double far = norm(moved);
+        at = far > radius_px ? post.centre_px + (radius_px / far) * moved : score.foot_px;
+    }
+    return best;
+}
+
+PostMeasure measure_post(const StructureView& view, const Detection& post) {
+    const double picture = picture_m(view) / view.gsd_m;
+    return measure_post(
+        view, line_surroundings(view, post.line_px, window_around({post.centre_px}, picture), 1e9),
+        post.centre_px);
 }
 
 std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> lines_px,
@@ -505,85 +373,136 @@ std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> li
         return {};
     const StructureView view = structure_view(scene);
     if (kTypicalPost_m / view.effective_gsd_m < options.min_post_px) return {};
-    const double metre = 1 / view.gsd_m;
+    const double metre = 1 / view.gsd_m, ribbon = options.post_ribbon_m * metre;
+    const int width = view.luminance.width(), height = view.luminance.height();
 
-    struct Stretch {
-        Polyline line;
-        int core_begin = 0, core_end = 0;
-    };
-    std::vector<Stretch> stretches;
+    std::vector<Ring> rings;
     // Rings of several dates run along each other for the most part: once is enough.
-    Polyline walked;
+    std::vector<Vertex> vertices;
     for (const Ring& ring : lines_px) {
         bool finite = ring.size() >= 3;
         for (const Point p : ring) finite = finite && std::abs(p.x) < 1e7 && std::abs(p.y) < 1e7;
         if (!finite) continue;
         const Ring even = resample_ring(ring, kVertexStep_m * metre);
-        const int count = static_cast<int>(even.size());
-        if (count < 3) continue;
-        const int context = std::min(kContextVertices, count / 3);
-        std::vector<char> known(even.size());
-        for (std::size_t i = 0; i < even.size(); ++i)
-            known[i] = std::any_of(walked.begin(), walked.end(), [&](Point p) {
-                return distance(p, even[i]) < kSameLine_m * metre;
-            });
-        walked.insert(walked.end(), even.begin(), even.end());
-        for (int begin = 0; begin < count; begin += kCoreVertices) {
-            const int end = std::min(begin + kCoreVertices, count);
-            if (std::all_of(known.begin() + begin, known.begin() + end,
-                            [](char k) { return k != 0; }))
-                continue;
-            Stretch s;
-            for (int i = begin - context; i < end + context; ++i)
-                s.line.push_back(even[static_cast<std::size_t>(((i % count) + count) % count)]);
-            s.core_begin = context;
-            s.core_end = context + end - begin;
-            stretches.push_back(std::move(s));
+        if (even.size() < 3) continue;
+        const std::size_t known = vertices.size();
+        for (std::size_t i = 0; i < even.size(); ++i) {
+            const bool walked = std::any_of(
+                vertices.begin(), vertices.begin() + static_cast<std::ptrdiff_t>(known),
+                [&](const Vertex& v) { return distance(v.px, even[i]) < kSameLine_m * metre; });
+            if (!walked)
+                vertices.push_back({even[i], static_cast<int>(rings.size()), static_cast<int>(i)});
         }
+        rings.push_back(even);
     }
-    std::vector<std::vector<std::pair<PostMeasure, int>>> found(stretches.size());
-    parallel_items(static_cast<int>(stretches.size()), [&](int i) {
-        const auto k = static_cast<std::size_t>(i);
-        posts_of_stretch(view, stretches[k].line, stretches[k].core_begin, stretches[k].core_end,
-                         options, found[k]);
-    });
-    std::vector<Detection> candidates;
-    for (std::size_t k = 0; k < found.size(); ++k)
-        for (const auto& [m, nearest] : found[k]) {
-            Detection d;
-            d.kind = StructureKind::guard_post;
-            d.centre_px = m.centre_px;
-            d.footprint_px =
-                ring_of({m.centre_px, 0.5 * m.side_m * metre, 0.5 * m.side_m * metre, 0});
-            d.area_m2 = m.side_m * m.side_m;
-            if (view.sun && m.shadow > 1) {
-                // Measured on simulated posts: the median error is about a metre whatever the
-                // shadow's sharpness.
-                const double sigma = std::hypot(1.3, 1.0 / view.reach_px_per_m);
-                d.height_m = m.height_m;
-                d.height_ci =
-                    Interval{std::max(0.0, m.height_m - 1.96 * sigma), m.height_m + 1.96 * sigma};
+    if (vertices.empty()) return {};
+
+    // Blocks of the network's cells that some part of the ribbon touches, and their vertices.
+    const PostJudge judge(view);
+    const Point du = kPostCell_m * judge.frame().x, dv = kPostCell_m * judge.frame().y;
+    const double du2 = dot(du, du), dv2 = dot(dv, dv);
+    // Block (i, j) holds the windows whose centres are at cells kBlockCells·i + 4·k.
+    const double reach_cells = options.post_ribbon_m / kPostCell_m;
+    std::map<std::pair<int, int>, std::vector<std::size_t>> blocks;
+    for (std::size_t k = 0; k < vertices.size(); ++k) {
+        const double u = dot(vertices[k].px, du) / du2, v = dot(vertices[k].px, dv) / dv2;
+        const auto block = [](double cell) {
+            return static_cast<int>(std::floor(cell / kBlockCells));
+        };
+        for (int j = block(v - reach_cells); j <= block(v + reach_cells); ++j)
+            for (int i = block(u - reach_cells); i <= block(u + reach_cells); ++i)
+                blocks[{j, i}].push_back(k);
+    }
+    struct Place {
+        float output = 0;
+        Point foot_px;
+        std::size_t vertex = 0;
+    };
+    std::vector<std::pair<std::pair<int, int>, std::vector<std::size_t>>> work(blocks.begin(),
+                                                                               blocks.end());
+    std::vector<std::vector<Place>> found(work.size());
+    parallel_items(static_cast<int>(work.size()), [&](int item) {
+        const auto& [at, near] = work[static_cast<std::size_t>(item)];
+        const Point first = (at.second * kBlockCells) * du + (at.first * kBlockCells) * dv;
+        const double half = 0.5 * (kBlockCells - kernels::kPatchStep);
+        const Point centre = first + half * du + half * dv;
+        const double far = half * std::numbers::sqrt2 * norm(du) + ribbon;
+        if (centre.x < -far || centre.y < -far || centre.x > width + far || centre.y > height + far)
+            return;
+        thread_local std::vector<float> outputs;
+        scan_block(view, judge.net(), du, dv, first, kBlock, outputs);
+        for (int j = 0; j < kBlock; ++j)
+            for (int i = 0; i < kBlock; ++i) {
+                const float* o =
+                    outputs.data() + static_cast<std::size_t>(j * kBlock + i) * kPostOutputs;
+                if (o[0] < kWorthASecondLook) continue;
+                Place place;
+                place.output = o[0];
+                place.foot_px = judge.foot(
+                    first + (kernels::kPatchStep * i) * du + (kernels::kPatchStep * j) * dv, o);
+                double least = 1e18;
+                for (const std::size_t k : near)
+                    if (const double d = distance(vertices[k].px, place.foot_px); d < least)
+                        least = d, place.vertex = k;
+                if (least <= ribbon) found[static_cast<std::size_t>(item)].push_back(place);
             }
-            d.log_odds = m.log_odds;
-            const Polyline& line = stretches[k].line;
-            const int first = std::max(0, nearest - kContextVertices);
-            const int last =
-                std::min(static_cast<int>(line.size()), nearest + kContextVertices + 1);
-            d.line_px.assign(line.begin() + first, line.begin() + last);
-            candidates.push_back(std::move(d));
-        }
+    });
+    std::vector<Place> places;
+    for (const auto& some : found) places.insert(places.end(), some.begin(), some.end());
+    std::stable_sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
+        return std::tuple(-a.output, a.foot_px.y, a.foot_px.x) <
+               std::tuple(-b.output, b.foot_px.y, b.foot_px.x);
+    });
+    std::vector<Place> apart;
+    for (const Place& p : places)
+        if (std::none_of(apart.begin(), apart.end(), [&](const Place& q) {
+                return distance(p.foot_px, q.foot_px) < kApart_m * metre;
+            }))
+            apart.push_back(p);
+
+    std::vector<Detection> candidates(apart.size());
+    std::vector<char> kept(apart.size(), 0);
+    parallel_items(static_cast<int>(apart.size()), [&](int item) {
+        const auto i = static_cast<std::size_t>(item);
+        Detection& d = candidates[i];
+        d.kind = StructureKind::guard_post;
+        d.centre_px = apart[i].foot_px;
+        if (unseen_share(scene, d.centre_px, 6 * metre) > 0.2) return;
+        const PostLook look = look_at_post(view, d, 2 * metre);
+        if (look.log_odds < options.post_min_log_odds) return;
+        d.centre_px = look.foot_px;
+        d.log_odds = look.log_odds;
+        const Vertex& vertex = vertices[apart[i].vertex];
+        d.line_px = stretch_of(rings[static_cast<std::size_t>(vertex.line)], vertex.index);
+        kept[i] = 1;
+    });
+    std::vector<Detection> strongest;
+    for (std::size_t i = 0; i < candidates.size(); ++i)
+        if (kept[i] != 0) strongest.push_back(std::move(candidates[i]));
     const auto place = [](const Detection& d) { return std::tuple(d.centre_px.y, d.centre_px.x); };
-    std::stable_sort(candidates.begin(), candidates.end(),
+    std::stable_sort(strongest.begin(), strongest.end(),
                      [&](const Detection& a, const Detection& b) {
                          return std::tuple_cat(std::tuple(-a.log_odds), place(a)) <
                                 std::tuple_cat(std::tuple(-b.log_odds), place(b));
                      });
     std::vector<Detection> posts;
-    for (Detection& d : candidates)
+    for (Detection& d : strongest)
         if (std::none_of(posts.begin(), posts.end(), [&](const Detection& p) {
                 return distance(d.centre_px, p.centre_px) < options.match_m * metre;
             }))
             posts.push_back(std::move(d));
+    parallel_items(static_cast<int>(posts.size()), [&](int i) {
+        Detection& d = posts[static_cast<std::size_t>(i)];
+        const PostMeasure m = measure_post(view, d);
+        d.footprint_px = ring_of({d.centre_px, 0.5 * m.side_m * metre, 0.5 * m.side_m * metre, 0});
+        d.area_m2 = m.side_m * m.side_m;
+        if (!view.sun || m.shadow <= 1) return;
+        // Measured on simulated posts: the median error is about a metre whatever the shadow's
+        // sharpness.
+        const double sigma = std::hypot(1.3, 1.0 / view.reach_px_per_m);
+        d.height_m = m.height_m;
+        d.height_ci = Interval{std::max(0.0, m.height_m - 1.96 * sigma), m.height_m + 1.96 * sigma};
+    });
     std::sort(posts.begin(), posts.end(),
               [&](const Detection& a, const Detection& b) { return place(a) < place(b); });
     return posts;

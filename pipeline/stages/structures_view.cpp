@@ -6,6 +6,8 @@
 #include <numbers>
 #include <opencv2/core.hpp>
 
+#include "core/parallel.h"
+
 namespace fenceline {
 namespace {
 
@@ -77,6 +79,45 @@ double spectral_blur_px(const Plane& luminance, const Scene& scene) {
     return blur;
 }
 
+void add_local_levels(StructureView& view) {
+    const Scene& scene = *view.scene;
+    const Raster& raster = scene.raster;
+    const Plane *red = raster.band(BandRole::red), *green = raster.band(BandRole::green),
+                *blue = raster.band(BandRole::blue);
+    const bool colour = red != nullptr && green != nullptr && blue != nullptr;
+    const int width = view.luminance.width(), height = view.luminance.height();
+    const double spacing = std::max(4.0, 32 / view.gsd_m);
+    view.level_spacing_px = spacing;
+    const int columns = static_cast<int>(width / spacing) + 2,
+              rows = static_cast<int>(height / spacing) + 2;
+    for (Plane& plane : view.local_level) plane = Plane(columns, rows);
+    const int reach = std::max(2, static_cast<int>(std::lround(24 / view.gsd_m))),
+              step = std::max(1, reach / 12);
+    parallel_items(rows, [&](int j) {
+        std::vector<float> luminance, rb, excess;
+        for (int i = 0; i < columns; ++i) {
+            luminance.clear(), rb.clear(), excess.clear();
+            const int cx = static_cast<int>(i * spacing), cy = static_cast<int>(j * spacing);
+            for (int y = std::max(0, cy - reach); y <= std::min(height - 1, cy + reach); y += step)
+                for (int x = std::max(0, cx - reach); x <= std::min(width - 1, cx + reach);
+                     x += step) {
+                    if (!scene.seen(x, y)) continue;
+                    luminance.push_back(view.luminance.at(x, y));
+                    if (!colour) continue;
+                    const float r = red->at(x, y), g = green->at(x, y), b = blue->at(x, y);
+                    const float sum = std::max(1e-6F, std::abs(r + g + b));
+                    rb.push_back((r - b) / sum);
+                    excess.push_back((2 * g - r - b) / sum);
+                }
+            view.local_level[0].at(i, j) = luminance.empty()
+                                               ? static_cast<float>(view.level)
+                                               : static_cast<float>(median_in_place(luminance));
+            view.local_level[1].at(i, j) = static_cast<float>(median_in_place(rb));
+            view.local_level[2].at(i, j) = static_cast<float>(median_in_place(excess));
+        }
+    });
+}
+
 }  // namespace
 
 StructureView structure_view(const Scene& scene) {
@@ -98,6 +139,8 @@ StructureView structure_view(const Scene& scene) {
     for (float& v : values) v = std::abs(v - static_cast<float>(view.level));
     view.scale = 1.4826 * median_in_place(values);
     if (!(view.scale > 0)) view.scale = std::max(1e-6, 0.05 * std::abs(view.level));
+
+    add_local_levels(view);
 
     view.effective_gsd_m = std::max(view.gsd_m, scene.info.gsd_m);
     if (width > 0 && height > 0)
@@ -209,15 +252,6 @@ double convex_overlap(const Ring& a, const Ring& b) {
         clipped = std::move(kept);
     }
     return clipped.size() < 3 ? 0 : std::abs(signed_area(clipped));
-}
-
-void height_from_shadow(const StructureView& view, double length_px, double sigma_px,
-                        std::optional<double>& height_m, std::optional<Interval>& height_ci) {
-    if (!view.sun || !(length_px > 0)) return;
-    const double height = length_px / view.shadow_px_per_m,
-                 sigma = std::max(0.7, sigma_px) / view.shadow_px_per_m;
-    height_m = height;
-    height_ci = Interval{std::max(0.0, height - 1.96 * sigma), height + 1.96 * sigma};
 }
 
 }  // namespace fenceline

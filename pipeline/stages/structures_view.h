@@ -3,6 +3,7 @@
 // The structures stage's own business, shared by its sources; not for other stages.
 
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "core/scene.h"
@@ -18,6 +19,13 @@ struct StructureView {
     double effective_gsd_m =
         1;  ///< true resolution: never finer than the pixels, coarser when they are blurred
     double level = 0, scale = 1;  ///< median and 1.4826·MAD of the visible pixels' luminance
+    /// Medians over some 48 m around nodes 32 m apart, of luminance, (R−B)/(R+G+B) and
+    /// (2G−R−B)/(R+G+B) (0 without colour). Read at level_cell(px).
+    std::array<Plane, 3> local_level;
+    double level_spacing_px = 1;
+    Point level_cell(Point px) const {
+        return {px.x / level_spacing_px + 0.5, px.y / level_spacing_px + 0.5};
+    }
     bool sun =
         false;  ///< known, and high and low enough to be of use; else the next five mean nothing
     double tan_elevation = 0;
@@ -80,12 +88,11 @@ struct BuildingMeasure {
     bool shadow_ends = false;  ///< the end was found, so a height follows
 };
 BuildingMeasure measure_building(const StructureView& view, const OrientedRectangle& rectangle);
-/// Log-odds that a rectangle of this kind is a building, from its measure alone.
-double building_log_odds(const BuildingMeasure& measure, const OrientedRectangle& rectangle,
-                         double gsd_m);
-/// Height and its 95 % interval from the shadow's length; empty when there is no shadow.
-void height_from_shadow(const StructureView& view, double length_px, double sigma_px,
-                        std::optional<double>& height_m, std::optional<Interval>& height_ci);
+/// Height of a building from the shadow that its measure has found, with the 95 % interval; empty
+/// when there is no clear end of a shadow.
+void height_from_shadow(const StructureView& view, const OrientedRectangle& roof,
+                        const BuildingMeasure& measure, std::optional<double>& height_m,
+                        std::optional<Interval>& height_ci);
 
 /// What a scene shows at a place where a guard post may stand.
 struct PostMeasure {
@@ -100,12 +107,7 @@ struct PostMeasure {
     double before = 0;          ///< darkness on the sun's side: a dark line goes on
     double step = 0;            ///< roof against its own shadow
     double roughness = 0;       ///< of the ground around, in units of the view's scale
-    double log_odds = -12;
 };
-
-/// What the trained model of posts reads; the order is kPostCueNames'.
-constexpr int kPostCues = 38;
-using PostCues = std::array<float, kPostCues>;
 
 /// The surroundings of a stretch of the line with the line taken out: at every pixel, luminance
 /// less what stands at the same distance from the line a little before and a little after (medians
@@ -124,16 +126,23 @@ LineSurroundings line_surroundings(const StructureView& view, const Polyline& li
                                    Window window, double reach_px);
 
 PostMeasure measure_post(const StructureView& view, const LineSurroundings& surroundings, Point px);
-/// Cues at a place that was measured: measure_post's, the shadow's profile in steps of height, the
-/// roof at several heights, and how the place lies to line and sun.
-PostCues post_cues(const StructureView& view, const LineSurroundings& surroundings,
-                   const PostMeasure& measure);
-/// Log-odds of a post from its cues (structures_post_model.h).
-double post_model_log_odds(const PostCues& cues);
-/// The best of the places within radius_px.
-PostMeasure best_post_near(const StructureView& view, const LineSurroundings& surroundings,
-                           Point px, double radius_px);
-/// The same for an object: makes its own surroundings.
-PostMeasure best_post_near(const StructureView& view, const Detection& post, double radius_px);
+/// The same for a post, in surroundings of its own.
+PostMeasure measure_post(const StructureView& view, const Detection& post);
+
+/// What the network says of a place within radius_px of a post's, and where it sees the foot.
+struct PostLook {
+    double log_odds = -12;
+    Point foot_px;
+};
+PostLook look_at_post(const StructureView& view, const Detection& post, double radius_px);
+
+/// The same of a roof: the rectangle given, and as the network corrects it.
+struct BuildingLook {
+    double log_odds = -12;
+    OrientedRectangle roof;
+};
+BuildingLook look_at_building(const StructureView& view, const OrientedRectangle& roof);
+/// From a building's walls to its roof in the view (px); nothing known of the height: 4 m.
+Point roof_shift(const StructureView& view, std::optional<double> height_m);
 
 }  // namespace fenceline

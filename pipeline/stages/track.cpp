@@ -26,6 +26,8 @@ constexpr double kSeenShare = 0.7;
 /// Farthest a post may stand from the line that it belongs to, and nearest to the old line to be
 /// called new.
 constexpr double kOnLineM = 15;
+/// Error of a height that all looks share, 1 sigma.
+constexpr double kSharedHeightM = 0.35;
 /// What the change map alone says is never more than provisional; quiet pairs before and after
 /// support it a little.
 constexpr double kQuietAfter = 0.8, kQuietBefore = 0.4;
@@ -336,8 +338,11 @@ void fuse_heights(const Context& c, std::size_t object, const CourseEstimate& co
     std::vector<double> deviation;
     for (const double h : heights) deviation.push_back(std::abs(h - middle));
     // 1.25: the median's standard error against the mean's for Gaussian noise.
-    const double sigma = std::max(1.4826 * median(deviation), 0.2);
-    const double half = 1.96 * 1.25 * sigma / std::sqrt(static_cast<double>(heights.size()));
+    const double sigma = std::max(1.4826 * median(deviation), 0.3);
+    // What the looks share, such as the roof's shape, does not average out.
+    const double half =
+        1.96 * std::hypot(1.25 * sigma / std::sqrt(static_cast<double>(heights.size())),
+                          kSharedHeightM);
     structure.height_m = middle;
     structure.height_ci = Interval{std::max(0.0, middle - half), middle + half};
 }
