@@ -24,6 +24,7 @@
 #include "kernels/moments.h"
 #include "kernels/neighbourhood.h"
 #include "kernels/orientation.h"
+#include "kernels/patch_net.h"
 #include "kernels/structure.h"
 #include "kernels/window_spectrum.h"
 
@@ -174,6 +175,16 @@ std::vector<Subject> subjects(Rows& in, Rows& out) {
         [&](std::size_t) { r::line_opening(in[0], kImage, side, side, line, out[0], kImage); },
         false);
     all.back().pixels = kImage * kImage;
+    // Convolutions of 3 → 16 → 32 → 32 → 32 channels, each at its own share of the pixels.
+    static const std::vector<float> net_weights(32768, 0.01F);
+    const float* w = net_weights.data();
+    static const k::PatchNet net{3, 7, w, w, w, w, w, w, w, w, w, w};
+    static k::PatchNetWork net_work;
+    add(
+        "patch_net", {14, 6400},
+        [&](std::size_t) { k::patch_net(net, in[0], 90, 90, out[0], net_work); },
+        [&](std::size_t) { r::patch_net(net, in[0], 90, 90, out[0]); }, false);
+    all.back().pixels = 90 * 90;
     static std::vector<float> ones(kStream, 1), c(kStream, 1), s(kStream, 1);
     static std::array<double, 6> sums{};
     add(

@@ -16,7 +16,7 @@ namespace {
 
 double probability(double log_odds) { return 1 / (1 + std::exp(-log_odds)); }
 
-constexpr double kSharedHeight_m = 0.35;
+constexpr double kSharedHeight_m = 0.7;
 
 /// An object on the way: the looks that were found to be the same thing.
 struct Cluster {

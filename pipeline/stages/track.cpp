@@ -27,7 +27,7 @@ constexpr double kSeenShare = 0.7;
 /// called new.
 constexpr double kOnLineM = 15;
 /// Error of a height that all looks share, 1 sigma.
-constexpr double kSharedHeightM = 0.35;
+constexpr double kSharedHeightM = 0.7;
 /// What the change map alone says is never more than provisional; quiet pairs before and after
 /// support it a little.
 constexpr double kQuietAfter = 0.8, kQuietBefore = 0.4;
