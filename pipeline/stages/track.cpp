@@ -341,8 +341,8 @@ void fuse_heights(const Context& c, std::size_t object, const CourseEstimate& co
     const double sigma = std::max(1.4826 * median(deviation), 0.3);
     // What the looks share, such as the roof's shape, does not average out.
     const double half =
-        1.96 * std::hypot(1.25 * sigma / std::sqrt(static_cast<double>(heights.size())),
-                          kSharedHeightM);
+        1.96 *
+        std::hypot(1.25 * sigma / std::sqrt(static_cast<double>(heights.size())), kSharedHeightM);
     structure.height_m = middle;
     structure.height_ci = Interval{std::max(0.0, middle - half), middle + half};
 }
