@@ -173,7 +173,12 @@ TEST(Align, SmoothLocalWarp) {
     const Alignment found = align(target, reference, {});
     EXPECT_EQ(found.status, RegistrationStatus::pass) << found.reason;
     EXPECT_EQ(found.model, "affine+local");
-    EXPECT_LT(true_rmse_px(found, truth, n, n), 0.35);
+    const double rmse = true_rmse_px(found, truth, n, n);
+    EXPECT_LT(rmse, 0.12) << "borders and far corners included";
+    EXPECT_LT(found.rmse_m / 0.5, 2 * rmse) << "what is reported is neither boast";
+    EXPECT_GT(found.rmse_m / 0.5, 0.5 * rmse) << "nor alarm";
+    EXPECT_GT(found.residual({5, 5}), found.residual({n / 2.0, n / 2.0}))
+        << "a corner is held by fewer tie points";
 }
 
 TEST(Align, HiddenGroundIsNotMatched) {

@@ -7,7 +7,6 @@
 #include <cmath>
 #include <map>
 #include <mutex>
-#include <numbers>
 #include <opencv2/core.hpp>
 
 #include "stages/align_levels.h"
@@ -18,8 +17,7 @@ namespace fenceline {
 namespace {
 
 constexpr int kSmallestImage = 64;
-constexpr double kLeastSupport = 0.25;  ///< of the grid near tie points; below, a warning
-constexpr double kCrownHeight_m = 4;    ///< where windows in forest lock on, at least
+constexpr double kLeastSupport = 0.4;  ///< of the grid near tie points; below, a warning
 
 /// Share of the grid that has a kept tie point within radius_px.
 double supported_share(const std::vector<Match>& matches, const Frame& frame, double radius_px) {
@@ -109,19 +107,6 @@ std::shared_ptr<const Level> level_of(const PreparedReference& reference, int st
     return level;
 }
 
-/// How far apart two views see what stands one metre high; 0 when not known.
-double view_difference(const SceneInfo& a, const SceneInfo& b) {
-    if (!a.off_nadir_deg || !a.view_azimuth_deg || !b.off_nadir_deg || !b.view_azimuth_deg)
-        return 0;
-    constexpr double kDegree = std::numbers::pi / 180;
-    const auto lean = [](const SceneInfo& info) {
-        const double t = std::tan(*info.off_nadir_deg * kDegree),
-                     azimuth = *info.view_azimuth_deg * kDegree;
-        return Point{t * std::sin(azimuth), t * std::cos(azimuth)};
-    };
-    return distance(lean(a), lean(b));
-}
-
 int power_of_two_near(double value) {
     int out = 32;
     while (out < 512 && out * 1.5 <= value) out *= 2;
@@ -198,7 +183,6 @@ Alignment register_pair(const Scene& target, const AlignReference& reference,
     if (starts.empty())
         return failed(out, "scene and reference share no ground that can be seen in both");
 
-    const double lean = view_difference(target.info, reference.info);
     Warp warp;
     Fit found;
     Harvest harvested;
@@ -227,10 +211,7 @@ Alignment register_pair(const Scene& target, const AlignReference& reference,
                                    std::sqrt(static_cast<double>(width) * height / 1000))};
         FitOptions fitting;
         fitting.floor_px = 0.3 * step * search.sigma;
-        // Crowns stand off by some metres times the difference of the views: half of that, where it
-        // is known, tells them from a field that was carried on too far.
-        fitting.most_px = std::max(1.0 * step * std::max(1.0, search.sigma),
-                                   std::min(3.0, 0.5 * kCrownHeight_m * lean / gsd));
+        fitting.most_px = 1.0 * step * std::max(1.0, search.sigma);
         fitting.block_px = 1.0 * search.window * step;
         fitting.buffer_px = 0.5 * search.window * step;
         fitting.shared = static_cast<double>(search.window) / search.stride;
@@ -350,8 +331,9 @@ Alignment register_pair(const Scene& target, const AlignReference& reference,
         warn(fmt::format("tie points that the model has not seen are off by {:.2f} m ({:.2f} px)",
                          out.held_out_m, held_out_px));
     if (out.supported_fraction < kLeastSupport)
-        warn(fmt::format("tie points hold only {:.0f} % of the area{}",
-                         100 * out.supported_fraction, seen));
+        warn(fmt::format(
+            "tie points hold only {:.0f} % of the area; elsewhere the model is carried on{}",
+            100 * out.supported_fraction, seen));
     if (found.kept < 0.15 * tried)
         warn(fmt::format("only {} of {} windows agree with each other{}", found.kept, tried, seen));
     return out;
@@ -387,7 +369,23 @@ AlignReference prepare_reference(const Scene& reference) {
 
 Alignment align(const Scene& target, const AlignReference& reference, const AlignOptions& options) {
     try {
-        return register_pair(target, reference, options);
+        Alignment found = register_pair(target, reference, options);
+        // Larger windows hold more of what has not changed; but crowns agree in them too, so that
+        // what only they say comes with a warning.
+        if (found.status == RegistrationStatus::fail && !found.tie_points.empty() &&
+            options.window_px <= 192) {
+            AlignOptions larger = options;
+            larger.window_px *= 2;
+            Alignment again = register_pair(target, reference, larger);
+            if (again.status != RegistrationStatus::fail) {
+                again.status = RegistrationStatus::warn;
+                if (again.reason.empty())
+                    again.reason = fmt::format("only windows of {:.0f} px agree with each other",
+                                               larger.window_px * 1.0);
+                found = std::move(again);
+            }
+        }
+        return found;
     } catch (const cv::Exception& error) {
         return failed({}, fmt::format("matching failed: {}", error.what()));
     }
