@@ -1,7 +1,6 @@
 #include "stages/perimeter.h"
 
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include <cmath>
 #include <limits>
@@ -9,27 +8,14 @@
 #include <random>
 
 #include "core/projection.h"
+#include "each_target.h"
 #include "kernels/line_path.h"
 #include "stages/perimeter_measure.h"
+#include "stages/perimeter_region.h"
 #include "stages/perimeter_ribbon.h"
 
 namespace fenceline {
 namespace {
-
-/// Runs body once for every instruction set that this CPU has and Highway compiled.
-template <class Body>
-void for_each_target(const Body& body) {
-    const auto supported = hwy::SupportedTargets();
-    for (auto rest = supported; rest != 0; rest &= rest - 1) {
-        const auto target = rest & (~rest + 1);
-        hwy::SetSupportedTargetsForTest(target);
-        hwy::GetChosenTarget().Update(target);
-        SCOPED_TRACE(hwy::TargetName(target));
-        body();
-    }
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().DeInit();
-}
 
 TEST(LinePathKernels, StepAgreesWithReferenceOnEveryWidthOffsetAndTarget) {
     std::mt19937 random(3);
@@ -37,7 +23,7 @@ TEST(LinePathKernels, StepAgreesWithReferenceOnEveryWidthOffsetAndTarget) {
     // Few distinct values: ties must go the same way, too.
     for (auto& v : previous) v = static_cast<float>(random() % 6);
     for (auto& v : cost) v = static_cast<float>(random() % 100) * 0.1F;
-    for_each_target([&] {
+    kernels::for_each_target([&] {
         for (std::size_t offset = 0; offset < 8; ++offset)
             for (std::size_t n = 1; n <= 70; ++n) {
                 std::vector<float> want(n), got(n);
@@ -57,7 +43,7 @@ TEST(LinePathKernels, SumsAgreeWithReferenceOnEveryWidthOffsetAndTarget) {
     std::uniform_real_distribution<float> value(-5, 5);
     std::vector<float> data(400);
     for (auto& v : data) v = value(random);
-    for_each_target([&] {
+    kernels::for_each_target([&] {
         for (std::size_t offset = 0; offset < 8; ++offset)
             for (std::size_t n = 1; n <= 70; ++n)
                 for (const std::size_t count : {std::size_t{1}, std::size_t{9}}) {
@@ -84,6 +70,122 @@ TEST(CheapestRows, ClosedPathFollowsAValleyAcrossTheSeam) {
 }
 
 /// A closed contour with correlated noise across it and a shift outwards, as the error model says.
+TEST(LineSupport, TheWallFitsBetterThanThePatrolPathBesideIt) {
+    // A path of even brightness is as consistent as a wall; the wall's shadow is the stronger.
+    LineFrame frame;
+    frame.padding = averaging_half_length(1, 1);
+    const int columns = 60 + 2 * frame.padding, rows = 161, wall = 80, path = 96;
+    frame.image = Plane(columns, rows);
+    frame.weight = Plane(columns, rows, 1.0F);
+    frame.sun.assign(static_cast<std::size_t>(columns), 1.0F);  // the sun shines on later rows
+    std::mt19937 random(5);
+    std::normal_distribution<float> noise(0, 0.15F);
+    for (int y = 0; y < rows; ++y)
+        for (int x = 0; x < columns; ++x) {
+            float& v = frame.image.at(x, y) = noise(random);
+            if (std::abs(y - wall) <= 10) v += 0.6F;   // cleared strip
+            if (y < wall && y >= wall - 5) v -= 2.2F;  // shadow
+            if (std::abs(y - path) <= 3) v += 0.9F;
+        }
+    const double tilts[] = {0.0};
+    const LineSupport support = line_support(frame, 1, tilts);
+    for (int x = 10; x < 50; ++x) {
+        int best = 0;
+        for (int y = 0; y < rows; ++y)
+            if (support.seen.at(x, y) != 0 &&
+                (support.seen.at(x, best) == 0 || support.fit.at(x, y) > support.fit.at(x, best)))
+                best = y;
+        EXPECT_NEAR(best, wall, 3) << "column " << x;
+    }
+}
+
+/// Ground of random texture, seen six times; from the fourth look on another texture lies within
+/// `region`.
+std::vector<LineEvidence> looks_at_ground(int width, int height, const Ring& region) {
+    std::mt19937 random(11);
+    std::normal_distribution<float> normal(0, 1);
+    const auto texture = [&] {
+        Plane rough(width / 4 + 2, height / 4 + 2), out(width, height);
+        for (int y = 0; y < rough.height(); ++y)
+            for (int x = 0; x < rough.width(); ++x) rough.at(x, y) = normal(random);
+        for (int y = 0; y < height; ++y)
+            for (int x = 0; x < width; ++x) out.at(x, y) = rough.at(x / 4, y / 4);
+        return out;
+    };
+    const Plane old_ground = texture(), new_ground = texture();
+    std::vector<LineEvidence> looks(6);
+    for (std::size_t k = 0; k < looks.size(); ++k) {
+        LineEvidence& e = looks[k];
+        e.usable = true;
+        e.hidden = Mask(width, height);
+        e.planes.emplace_back(width, height, std::uint8_t{128});
+        for (int y = 0; y < height; ++y)
+            for (int x = 0; x < width; ++x) {
+                const bool renewed = k >= 3 && contains(region, {x + 0.5, y + 0.5});
+                const float v =
+                    (renewed ? new_ground : old_ground).at(x, y) + 0.3F * normal(random);
+                e.planes[0].at(x, y) =
+                    static_cast<std::uint8_t>(std::clamp(std::lround(128 + 32 * v), 0L, 255L));
+            }
+    }
+    return looks;
+}
+
+TEST(Straightened, TheGroundPullsABadBorderToTheNewOne) {
+    const double gsd_m = 3.5, resolution_m = 10;
+    const Ring camp{{60, 100}, {140, 100}, {140, 180}, {60, 180}},
+        grown{{140, 100}, {260, 100}, {260, 180}, {140, 180}};
+    const auto looks = looks_at_ground(340, 280, grown);
+    const int before[] = {0, 1, 2}, after[] = {3, 4, 5};
+    const ChangedGround ground = changed_ground(looks, before, after, gsd_m, resolution_m);
+    ASSERT_EQ(ground.change.width(), 340);
+    EXPECT_GT(ground.change.at(200, 140), 0.7F);
+    EXPECT_LT(ground.change.at(40, 40), 0.3F);
+
+    GainField field;  // no line to be seen anywhere
+    for (int k = 0; k < kLineDirections; ++k) field.gain.emplace_back(340, 280);
+    const Centreline ring = centreline_of_ring(camp, gsd_m, 4);
+    const auto nearest = [&](Point place) {
+        int best = 0;
+        for (int i = 0; i < static_cast<int>(ring.points_px.size()); ++i)
+            if (distance(ring.points_px[static_cast<std::size_t>(i)], place) <
+                distance(ring.points_px[static_cast<std::size_t>(best)], place))
+                best = i;
+        return best;
+    };
+    Detour first;  // a lazy way through the middle of what is new
+    first.leaves = nearest({140, 120});
+    first.returns = nearest({140, 175});
+    first.path_px = {{140, 120}, {180, 125}, {215, 135}, {210, 165}, {180, 170}, {140, 175}};
+    const double sign = signed_area(ring.points_px);
+    ASSERT_GT(sign, 0);
+    const StraightDetour found = straightened(field, ground, ring, first, gsd_m, resolution_m);
+    EXPECT_GT(found.worth, 0);
+    EXPECT_GT(found.area_sigma_m2, 0);
+    Ring region(found.detour.path_px.begin(), found.detour.path_px.end());
+    const int count = static_cast<int>(ring.points_px.size());
+    for (int i = found.detour.returns; i != found.detour.leaves; i = (i + count - 1) % count)
+        region.push_back(ring.points_px[static_cast<std::size_t>(i)]);
+    EXPECT_GT(polygon_iou(region, grown, 1), 0.85);
+}
+
+TEST(Straightened, LeavesThePathAloneWhereTheGroundDoesNotTell) {
+    const auto looks = looks_at_ground(200, 200, {});
+    const int before[] = {0, 1, 2}, after[] = {3, 4, 5};
+    const ChangedGround ground = changed_ground(looks, before, after, 3.5, 10);
+    GainField field;
+    for (int k = 0; k < kLineDirections; ++k) field.gain.emplace_back(200, 200);
+    const Centreline ring =
+        centreline_of_ring(Ring{{60, 60}, {120, 60}, {120, 120}, {60, 120}}, 3.5, 4);
+    Detour first;
+    first.leaves = 0;
+    first.returns = static_cast<int>(ring.points_px.size()) / 4;
+    first.path_px = {ring.points_px.front(), {90, 30}, ring.points_px[ring.points_px.size() / 4]};
+    const StraightDetour found = straightened(field, ground, ring, first, 3.5, 10);
+    EXPECT_EQ(found.detour.path_px.size(), first.path_px.size());
+    EXPECT_EQ(found.worth, 0);
+}
+
 TEST(MeasureIntervals, HoldTheTruthInNineteenCasesOfTwenty) {
     LineErrors errors;
     errors.resolution_m = 0.5;

@@ -684,8 +684,9 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
     }
     if (!shows_walls(series.unit_m)) {
         // Here every road and row of roofs is a line as good: the ground says how far out to go.
-        for (Candidate& c : candidates) {
-            if (c.change <= first || !c.detour.outside) continue;
+        parallel_items(static_cast<int>(candidates.size()), [&](int k) {
+            Candidate& c = candidates[static_cast<std::size_t>(k)];
+            if (c.change <= first || !c.detour.outside) return;
             const auto split = static_cast<std::size_t>(c.change);
             StraightDetour straight =
                 straightened(gain_between(series, all.first(split), all.subspan(split),
@@ -697,7 +698,7 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
             c = look_at_detour(series, ring, std::move(straight.detour), all.subspan(split));
             c.ground = worth;
             c.ground_sigma_m2 = sigma;
-        }
+        });
         // Starts and dates that end in other borders of the same ground: how far they disagree.
         const double pixel_m2 = series.gsd_m * series.gsd_m;
         std::vector<double> spread(candidates.size(), 0.0);

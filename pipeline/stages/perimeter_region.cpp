@@ -43,9 +43,19 @@ cv::Mat window_correlation(const cv::Mat& a, const cv::Mat& b, int side) {
 /// Evidence per corner that it must bring.
 constexpr double kPricePerCorner = 1.5;
 
+Plane best_around(const Plane& plane) {
+    Plane out(plane.width(), plane.height());
+    for (int y = 0; y < plane.height(); ++y)
+        for (int x = 0; x < plane.width(); ++x)
+            for (int v = std::max(0, y - 1); v <= std::min(plane.height() - 1, y + 1); ++v)
+                for (int u = std::max(0, x - 1); u <= std::min(plane.width() - 1, x + 1); ++u)
+                    out.at(x, y) = std::max(out.at(x, y), plane.at(u, v));
+    return out;
+}
+
 /// What is compared while the corners move; everything in the gain field's pixels.
 struct Trial {
-    const GainField& field;
+    std::vector<Plane> gain;           ///< per direction, the best of the pixels around
     std::vector<Point> ring;           ///< runs so that the normal points outwards
     Plane columns;                     ///< running sums of (change - middle) along the rows
     std::vector<double> swept;         ///< of the same, around the ring up to each point
@@ -72,26 +82,21 @@ struct Trial {
     /// Gain above that of any path, along a side, in stretches; nothing is gained inside the ring.
     double line(Point a, Point b) const {
         const double length = distance(a, b);
-        const int steps = std::max(1, static_cast<int>(std::ceil(length)));
+        const int steps = std::max(1, static_cast<int>(std::ceil(length / 2)));
         const double angle = std::atan2(b.y - a.y, b.x - a.x) * kLineDirections / std::numbers::pi;
         const int direction =
             ((static_cast<int>(std::lround(angle)) % kLineDirections) + kLineDirections) %
             kLineDirections;
-        const Plane& gain = field.gain[static_cast<std::size_t>(direction)];
+        const Plane& near = gain[static_cast<std::size_t>(direction)];
         double sum = 0;
         for (int k = 0; k < steps; ++k) {
             const Point p = a + ((k + 0.5) / steps) * (b - a);
             const int x = static_cast<int>(std::floor(p.x)), y = static_cast<int>(std::floor(p.y));
-            double best = 0;
-            for (int v = y - 1; v <= y + 1; ++v)
-                for (int u = x - 1; u <= x + 1; ++u)
-                    if (gain.contains(u, v))
-                        best = std::max(best, static_cast<double>(gain.at(u, v)));
-            if (!gain.contains(x, y) ||
-                inside[static_cast<std::size_t>(y) * static_cast<std::size_t>(gain.width()) +
-                       static_cast<std::size_t>(x)] != 0)
-                best = -1;
-            sum += best - background_gain;
+            const bool outside =
+                near.contains(x, y) &&
+                inside[static_cast<std::size_t>(y) * static_cast<std::size_t>(near.width()) +
+                       static_cast<std::size_t>(x)] == 0;
+            sum += (outside ? static_cast<double>(near.at(x, y)) : -1.0) - background_gain;
         }
         return sum / steps * length / per_stretch;
     }
@@ -109,6 +114,49 @@ struct Trial {
                kPricePerCorner * static_cast<double>(corners.size() - 2);
     }
 };
+
+/// A border with straight sides; the first and last corner are ring points.
+struct Shape {
+    std::vector<Point> corners;
+    int leaves = 0, returns = 0;
+    double worth = 0;
+};
+
+/// Moves corners by `step` pixels and ends along the ring while that is worth it, then by half of
+/// it, down to one pixel.
+void descend(const Trial& trial, Shape& shape, int step) {
+    constexpr std::array<std::pair<int, int>, 8> kSteps{
+        {{1, 0}, {-1, 0}, {0, 1}, {0, -1}, {1, 1}, {-1, 1}, {1, -1}, {-1, -1}}};
+    constexpr int kMostSweeps = 24;
+    const int count = static_cast<int>(trial.ring.size());
+    const auto take_better = [&](Shape other) {
+        other.worth = trial.worth(other.corners, other.leaves, other.returns);
+        if (!(other.worth > shape.worth)) return false;
+        shape = std::move(other);
+        return true;
+    };
+    for (int sweep = 0; step >= 1 && sweep < kMostSweeps; ++sweep) {
+        bool moved = false;
+        for (std::size_t i = 1; i + 1 < shape.corners.size(); ++i)
+            for (const auto& [dx, dy] : kSteps) {
+                Shape other = shape;
+                other.corners[i] = other.corners[i] + Point{static_cast<double>(dx * step),
+                                                            static_cast<double>(dy * step)};
+                moved = take_better(std::move(other)) || moved;
+            }
+        for (const bool at_start : {true, false})
+            for (const int slide : {-step, step}) {
+                Shape other = shape;
+                int& end = at_start ? other.leaves : other.returns;
+                end = ((end + slide) % count + count) % count;
+                if (other.leaves == other.returns) continue;
+                (at_start ? other.corners.front() : other.corners.back()) =
+                    trial.ring[static_cast<std::size_t>(end)];
+                moved = take_better(std::move(other)) || moved;
+            }
+        if (!moved) step /= 2;
+    }
+}
 
 }  // namespace
 
@@ -159,7 +207,9 @@ StraightDetour straightened(const GainField& field, const ChangedGround& ground,
         first.path_px.size() < 3)
         return out;
     const double pixel_m = field.step * gsd_m;
-    Trial trial{field, {}, {}, {}, {}, first.background_gain, 1, 1};
+    Trial trial;
+    trial.background_gain = first.background_gain;
+    for (const Plane& gain : field.gain) trial.gain.push_back(best_around(gain));
     trial.per_window = ground.window_m * ground.window_m / (pixel_m * pixel_m);
     trial.per_stretch = 3 * resolution_m / pixel_m;
     const auto in_field = [&](Point p) { return (1.0 / field.step) * (p - field.origin_px); };
@@ -216,63 +266,46 @@ StraightDetour straightened(const GainField& field, const ChangedGround& ground,
         trial.swept[i + 1] =
             trial.swept[i] + trial.swept_by(trial.ring[i], trial.ring[(i + 1) % trial.ring.size()]);
 
-    int leaves = first.leaves, returns = first.returns;
     std::vector<cv::Point2f> all_corners, few_corners;
     for (const Point p : path)
         all_corners.emplace_back(static_cast<float>(p.x), static_cast<float>(p.y));
     cv::approxPolyDP(all_corners, few_corners, 1.5 * resolution_m / pixel_m, false);
-    std::vector<Point> corners;
+    Shape shape;
+    shape.leaves = first.leaves;
+    shape.returns = first.returns;
     for (const cv::Point2f p : few_corners)
-        corners.push_back({static_cast<double>(p.x), static_cast<double>(p.y)});
-    if (corners.size() < 3) return out;
-    corners.front() = trial.ring[static_cast<std::size_t>(leaves)];
-    corners.back() = trial.ring[static_cast<std::size_t>(returns)];
-    double best = trial.worth(corners, leaves, returns);
-    const auto wrapped = [&](int i) { return ((i % count) + count) % count; };
-    constexpr int kMostSweeps = 60;
-    for (int step = 16, sweep = 0; step >= 1 && sweep < kMostSweeps; ++sweep) {
-        bool moved = false;
-        for (std::size_t i = 1;
-             i + 1 < corners.size();) {  // corners that are not worth their price
-            std::vector<Point> fewer = corners;
-            fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
-            const double worth = trial.worth(fewer, leaves, returns);
-            if (fewer.size() >= 3 && worth > best) {
-                corners = std::move(fewer);
-                best = worth;
-                moved = true;
-            } else {
-                ++i;
-            }
+        shape.corners.push_back({static_cast<double>(p.x), static_cast<double>(p.y)});
+    if (shape.corners.size() < 3) return out;
+    shape.corners.front() = trial.ring[static_cast<std::size_t>(shape.leaves)];
+    shape.corners.back() = trial.ring[static_cast<std::size_t>(shape.returns)];
+    shape.worth = trial.worth(shape.corners, shape.leaves, shape.returns);
+    descend(trial, shape, 16);
+    // A corner less or more, each tried with the others free to follow.
+    constexpr int kMostRounds = 4;
+    for (int round = 0; round < kMostRounds && shape.corners.size() < 10; ++round) {
+        Shape next = shape;
+        const auto keep_better = [&](Shape other) {
+            other.worth = trial.worth(other.corners, other.leaves, other.returns);
+            descend(trial, other, 8);
+            if (other.worth > next.worth) next = std::move(other);
+        };
+        for (std::size_t i = 1; i + 1 < shape.corners.size() && shape.corners.size() > 3; ++i) {
+            Shape fewer = shape;
+            fewer.corners.erase(fewer.corners.begin() + static_cast<std::ptrdiff_t>(i));
+            keep_better(std::move(fewer));
         }
-        for (std::size_t i = 1; i + 1 < corners.size(); ++i)
-            for (const auto& [dx, dy] : std::array<std::pair<int, int>, 8>{
-                     {{1, 0}, {-1, 0}, {0, 1}, {0, -1}, {1, 1}, {-1, 1}, {1, -1}, {-1, -1}}}) {
-                std::vector<Point> other = corners;
-                other[i] = other[i] +
-                           Point{static_cast<double>(dx * step), static_cast<double>(dy * step)};
-                const double worth = trial.worth(other, leaves, returns);
-                if (worth > best) corners = std::move(other), best = worth, moved = true;
-            }
-        for (const bool at_start : {true, false})
-            for (const int slide : {-step, step}) {
-                int from = leaves, to = returns;
-                (at_start ? from : to) = wrapped((at_start ? from : to) + slide);
-                if (from == to) continue;
-                std::vector<Point> other = corners;
-                other.front() = trial.ring[static_cast<std::size_t>(from)];
-                other.back() = trial.ring[static_cast<std::size_t>(to)];
-                const double worth = trial.worth(other, from, to);
-                if (worth > best) {
-                    corners = std::move(other);
-                    best = worth;
-                    leaves = from;
-                    returns = to;
-                    moved = true;
-                }
-            }
-        if (!moved) step /= 2;
+        for (std::size_t i = 0; i + 1 < shape.corners.size(); ++i) {
+            Shape more = shape;
+            more.corners.insert(more.corners.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                                0.5 * (shape.corners[i] + shape.corners[i + 1]));
+            keep_better(std::move(more));
+        }
+        if (!(next.worth > shape.worth)) break;
+        shape = std::move(next);
     }
+    const std::vector<Point>& corners = shape.corners;
+    const int leaves = shape.leaves, returns = shape.returns;
+    const double best = shape.worth;
     out.worth = best;
     // How far each side could move before two windows' worth is lost, its 95 % interval; never less
     // than the windows blur.
