@@ -205,10 +205,10 @@ Alignment register_pair(const Scene& target, const AlignReference& reference,
             std::max(search.stride, static_cast<int>(std::sqrt(area / (last ? 4000 : 400))));
         search.sigma = sigma_at(step);
         search.core = std::max(3, static_cast<int>(std::lround(3.5 * search.sigma)));
-        // A lattice fine enough for waves of three windows, and of a thousand nodes at most.
+        // A lattice fine enough for waves of three windows, and of some 600 nodes at most.
         const Frame frame{width, height,
                           std::max(0.375 * search.window * step,
-                                   std::sqrt(static_cast<double>(width) * height / 1000))};
+                                   std::sqrt(static_cast<double>(width) * height / 600))};
         FitOptions fitting;
         fitting.floor_px = 0.3 * step * search.sigma;
         fitting.most_px = 1.0 * step * std::max(1.0, search.sigma);
