@@ -43,7 +43,7 @@ CommandOutput compare(const CompareArguments& arguments, const Common& common, P
                      change_map_metadata(done.before.info, done.after.info));
     out.commit();
     const RegistrationSummary registration = *done.report.scenes[1].registration;
-    output.text = fmt::format("{} changes; registered by {} ({}), held-out RMSE {:.2f} m\n{}\n",
+    output.text = fmt::format("{} changes; registered by {} ({}), expected RMSE {:.2f} m\n{}\n",
                               done.report.changes.size(), registration.model, registration.status,
                               registration.rmse_m, arguments.out);
     output.json = nlohmann::json{{"out", arguments.out},

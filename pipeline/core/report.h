@@ -36,7 +36,7 @@ struct RegistrationSummary {
         model;  ///< identity (reference only), translation, similarity, affine, affine+local
     double dx_m = 0, dy_m = 0;  ///< mean shift that was removed, east and north
     int tie_points = 0;
-    double rmse_m = 0, ce90_m = 0;  ///< held out
+    double rmse_m = 0, ce90_m = 0;  ///< expected over the ground that tie points support
     std::string status;             ///< pass, warn, fail
 };
 

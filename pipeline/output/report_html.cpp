@@ -570,7 +570,7 @@ Fields facts(const Report& report, const Frame& frame) {
         if (sun_high > -1e29)
             add("Sun elevation", fmt::format("{:.0f}–{:.0f}°", sun_low, sun_high));
         if (view >= 0) add("Off-nadir angle", fmt::format("up to {:.0f}°", view));
-        if (rmse > 0) add("Registration residual", fmt::format("up to {:.2f} m (held out)", rmse));
+        if (rmse > 0) add("Registration residual", fmt::format("up to {:.2f} m (expected)", rmse));
     }
     return list;
 }
