@@ -13,6 +13,7 @@
 
 #include "commands/command.h"
 #include "core/error.h"
+#include "core/plane_memory.h"
 #include "core/version.h"
 #include "input/image_io.h"
 
@@ -136,6 +137,7 @@ int dispatch(const std::vector<std::string>& words) {
 int main(int argc, char** argv) {
     using namespace fenceline;
     handle_signals();
+    keep_freed_memory();
     const auto complain = [](const std::string& text) {
         fmt::print(stderr, "fenceline: {}\n", text);
     };

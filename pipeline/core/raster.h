@@ -1,12 +1,12 @@
 #pragma once
 
-#include <tbb/cache_aligned_allocator.h>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "core/grid.h"
+#include "core/plane_memory.h"
 
 namespace fenceline {
 
@@ -37,7 +37,7 @@ class PlaneOf {
   private:
     int width_ = 0, height_ = 0;
     std::size_t stride_ = 0;
-    std::vector<T, tbb::cache_aligned_allocator<T>> data_;
+    std::vector<T, PlaneAllocator<T>> data_;
 };
 
 using Plane = PlaneOf<float>;

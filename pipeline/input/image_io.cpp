@@ -257,6 +257,111 @@ struct Box {
     }
 };
 
+/// Where the pixels of a tile lie in the source. The exact way (registration, then georeference) is
+/// walked at the corners of cells of 8 × 8 pixels and inside a cell that is not flat enough; the
+/// rest is interpolated. Cells are counted from the grid's origin: what a pixel gets does not
+/// depend on the tile.
+class SourcePlaces {
+  public:
+    SourcePlaces(const SourceLattice& lattice, const Warp& warp, const Window& tile,
+                 int source_width, int source_height)
+        : lattice_(lattice),
+          warp_(warp),
+          tile_(tile),
+          first_column_(tile.x / kCell),
+          first_row_(tile.y / kCell),
+          columns_((tile.x + tile.width - 1) / kCell - first_column_ + 1),
+          rows_((tile.y + tile.height - 1) / kCell - first_row_ + 1),
+          nodes_(static_cast<std::size_t>(columns_ + 1) * static_cast<std::size_t>(rows_ + 1)),
+          exact_(static_cast<std::size_t>(columns_) * static_cast<std::size_t>(rows_)) {
+        parallel_rows(rows_ + 1, [&](int y0, int y1) {
+            for (int j = y0; j < y1; ++j)
+                for (int i = 0; i <= columns_; ++i)
+                    nodes_[node(i, j)] =
+                        walk((first_column_ + i) * kCell, (first_row_ + j) * kCell);
+        });
+        std::vector<Box> boxes(static_cast<std::size_t>(rows_));
+        parallel_rows(rows_, [&](int y0, int y1) {
+            for (int j = y0; j < y1; ++j)
+                for (int i = 0; i < columns_; ++i)
+                    add_cell(i, j, source_width, source_height, boxes[static_cast<std::size_t>(j)]);
+        });
+        for (const Box& b : boxes)
+            if (b.x1 >= b.x0) {
+                needed_.add({b.x0, b.y0});
+                needed_.add({b.x1, b.y1});
+            }
+    }
+
+    /// Holds every place of the tile that lies inside the source; empty when there is none.
+    const Box& needed() const { return needed_; }
+
+    /// The places of row y of the tile (0 <= y < height), tile.width of them.
+    void row(int y, Point* places) const {
+        const int gy = tile_.y + y, j = gy / kCell - first_row_;
+        const double fy = (gy - (first_row_ + j) * kCell + 0.5) / kCell;
+        for (int i = 0; i < columns_; ++i) {
+            const int cell_x = (first_column_ + i) * kCell;
+            const int x0 = std::max(cell_x, tile_.x),
+                      x1 = std::min(cell_x + kCell, tile_.x + tile_.width);
+            Point* out = places + (x0 - tile_.x);
+            if (exact_[cell(i, j)] != 0) {
+                for (int x = x0; x < x1; ++x) *out++ = walk(x + 0.5, gy + 0.5);
+                continue;
+            }
+            const Point left = between(nodes_[node(i, j)], nodes_[node(i, j + 1)], fy);
+            const Point step =
+                (1.0 / kCell) *
+                (between(nodes_[node(i + 1, j)], nodes_[node(i + 1, j + 1)], fy) - left);
+            for (int x = x0; x < x1; ++x) *out++ = left + (x - cell_x + 0.5) * step;
+        }
+    }
+
+  private:
+    static constexpr int kCell = 8;
+    /// Largest departure of a cell's middle, source pixels: far below what any registration knows.
+    static constexpr double kFlat = 0.005;
+
+    std::size_t node(int i, int j) const {
+        return static_cast<std::size_t>(j) * static_cast<std::size_t>(columns_ + 1) +
+               static_cast<std::size_t>(i);
+    }
+    std::size_t cell(int i, int j) const {
+        return static_cast<std::size_t>(j) * static_cast<std::size_t>(columns_) +
+               static_cast<std::size_t>(i);
+    }
+    static Point between(Point a, Point b, double f) { return a + f * (b - a); }
+    Point walk(double x, double y) const { return lattice_(warp_({x, y})); }
+
+    void add_cell(int i, int j, int source_width, int source_height, Box& box) {
+        const Point a = nodes_[node(i, j)], b = nodes_[node(i + 1, j)], c = nodes_[node(i, j + 1)],
+                    d = nodes_[node(i + 1, j + 1)];
+        const int x = (first_column_ + i) * kCell, y = (first_row_ + j) * kCell;
+        const double off = distance(between(between(a, b, 0.5), between(c, d, 0.5), 0.5),
+                                    walk(x + 0.5 * kCell, y + 0.5 * kCell));
+        Box own;
+        if (off <= kFlat) {
+            for (const Point p : {a, b, c, d}) own.add(p);
+        } else {
+            exact_[cell(i, j)] = 1;
+            for (int k = 0; k < kCell * kCell; ++k)
+                own.add(walk(x + k % kCell + 0.5, y + k / kCell + 0.5));
+        }
+        if (!(own.x1 >= 0 && own.y1 >= 0 && own.x0 < source_width && own.y0 < source_height))
+            return;
+        box.add({std::max(0.0, own.x0), std::max(0.0, own.y0)});
+        box.add({std::min<double>(source_width, own.x1), std::min<double>(source_height, own.y1)});
+    }
+
+    const SourceLattice& lattice_;
+    const Warp& warp_;
+    Window tile_;
+    int first_column_, first_row_, columns_, rows_;
+    std::vector<Point> nodes_;
+    std::vector<std::uint8_t> exact_;
+    Box needed_;
+};
+
 Box warped_box(const Grid& grid, const Warp& warp) {
     Box box;
     const int across = std::max(1, grid.width / 16), down = std::max(1, grid.height / 16);
@@ -326,25 +431,8 @@ GridImage read_on_grid(const SceneInfo& info, const Grid& grid, const Warp& warp
             const Window tile =
                 intersect({tx, ty, strip_w, strip_h}, {0, 0, grid.width, grid.height});
             const std::size_t columns = static_cast<std::size_t>(tile.width);
-            std::vector<Point> places(columns * static_cast<std::size_t>(tile.height));
-            std::vector<Box> row_box(static_cast<std::size_t>(tile.height));
-            parallel_rows(tile.height, [&](int y0, int y1) {
-                for (int y = y0; y < y1; ++y)
-                    for (int x = 0; x < tile.width; ++x) {
-                        const Point p = lattice(warp({tile.x + x + 0.5, tile.y + y + 0.5}));
-                        places[static_cast<std::size_t>(y) * columns +
-                               static_cast<std::size_t>(x)] = p;
-                        // Places outside the image need no samples.
-                        if (p.x >= 0 && p.y >= 0 && p.x < source.width && p.y < source.height)
-                            row_box[static_cast<std::size_t>(y)].add(p);
-                    }
-            });
-            Box needed;
-            for (const Box& b : row_box)
-                if (b.x1 >= b.x0) {
-                    needed.add({b.x0, b.y0});
-                    needed.add({b.x1, b.y1});
-                }
+            const SourcePlaces places(lattice, warp, tile, source.width, source.height);
+            const Box& needed = places.needed();
             if (!(needed.x1 >= needed.x0)) continue;
             any = true;
             const int wx = std::max(0, static_cast<int>(needed.x0) - reach),
@@ -363,6 +451,7 @@ GridImage read_on_grid(const SceneInfo& info, const Grid& grid, const Warp& warp
             const std::size_t stride = static_cast<std::size_t>(w.width);
 
             parallel_rows(tile.height, [&](int y0, int y1) {
+                std::vector<Point> row_places(columns);
                 std::vector<float> values(band_count), fx, fy, result(columns);
                 std::vector<std::int32_t> first;
                 std::vector<int> target;
@@ -371,11 +460,11 @@ GridImage read_on_grid(const SceneInfo& info, const Grid& grid, const Warp& warp
                     fy.clear();
                     first.clear();
                     target.clear();
+                    places.row(y, row_places.data());
                     std::uint8_t* valid = out.raster.valid.row(tile.y + y);
                     std::uint8_t* masks = out.masks.row(tile.y + y);
                     for (int x = 0; x < tile.width; ++x) {
-                        const Point p = places[static_cast<std::size_t>(y) * columns +
-                                               static_cast<std::size_t>(x)];
+                        const Point p = row_places[static_cast<std::size_t>(x)];
                         if (!(p.x >= 0 && p.y >= 0 && p.x < source.width && p.y < source.height))
                             continue;
                         const std::size_t nearest =
