@@ -17,6 +17,7 @@
 
 #include "benchmarks/machine_limits.h"
 #include "kernels/bands.h"
+#include "kernels/cells.h"
 #include "kernels/cubic.h"
 #include "kernels/line_opening.h"
 #include "kernels/line_path.h"
@@ -167,6 +168,19 @@ std::vector<Subject> subjects(Rows& in, Rows& out) {
             r::cubic_sample(in[0], kImage, corner.data(), fx.data(), fy.data(), n, out[0]);
         },
         false);
+    static const k::CellRow turned{3.3, 4.1, 0.9, 0.31, -0.31, 0.9, 2};
+    add(
+        "colour_cell_row, 2 x 2 samples", {204, 150},
+        [&](std::size_t) {
+            k::colour_cell_row(in[0], in[1], in[2], kImage, side, side, turned, 90, out[0], out[1],
+                               out[2]);
+        },
+        [&](std::size_t) {
+            r::colour_cell_row(in[0], in[1], in[2], kImage, side, side, turned, 90, out[0], out[1],
+                               out[2]);
+        },
+        false);
+    all.back().pixels = 90;
     add(
         "line_opening, 15 long", {8, 6},
         [&](std::size_t) {

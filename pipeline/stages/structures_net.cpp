@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "kernels/cells.h"
 #include "stages/structures_place_model.h"
 #include "stages/structures_post_model.h"
 
@@ -26,27 +27,32 @@ void fill_patch(const StructureView& view, Point origin, Point du, Point dv, int
                 scale = 1 / static_cast<float>(std::max(1e-9, 2 * view.scale));
     const float rb_level = colour ? sample(view.local_level[1], view.level_cell(level_at)) : 0,
                 green_level = colour ? sample(view.local_level[2], view.level_cell(level_at)) : 0;
+    kernels::CellRow row;
+    row.along_x = du.x, row.along_y = du.y;
+    row.across_x = dv.x, row.across_y = dv.y;
     // Cells coarser than the pixels are averaged over what they cover.
-    const int fine = std::clamp(static_cast<int>(std::lround(std::max(norm(du), norm(dv)))), 1, 3);
-    for (int y = 0; y < rows; ++y)
-        for (int x = 0; x < columns; ++x, out += kPatchInputs) {
-            float luminance = 0, rb = 0, excess = 0;
-            for (int j = 0; j < fine; ++j)
-                for (int i = 0; i < fine; ++i) {
-                    const Point p = origin + (x + (i + 0.5) / fine - 0.5) * du +
-                                    (y + (j + 0.5) / fine - 0.5) * dv;
-                    luminance += sample(view.luminance, p);
-                    if (!colour) continue;
-                    const float r = sample(*red, p), g = sample(*green, p), b = sample(*blue, p);
-                    const float sum = std::max(1e-6F, std::abs(r + g + b));
-                    rb += (r - b) / sum;
-                    excess += (2 * g - r - b) / sum;
-                }
-            const float share = 1 / static_cast<float>(fine * fine);
-            out[0] = squashed((luminance * share - level) * scale);
-            out[1] = colour ? squashed(kChromaScale * (rb * share - rb_level)) : 0;
-            out[2] = colour ? squashed(kChromaScale * (excess * share - green_level)) : 0;
+    row.fine = std::clamp(static_cast<int>(std::lround(std::max(norm(du), norm(dv)))), 1, 3);
+    const int width = view.luminance.width(), height = view.luminance.height();
+    const auto n = static_cast<std::size_t>(columns);
+    thread_local std::vector<float> cells;
+    cells.assign(3 * n, 0.0F);
+    float *luminance = cells.data(), *rb = luminance + n, *excess = rb + n;
+    for (int y = 0; y < rows; ++y) {
+        // A pixel's middle is at +0.5 here, at 0 in the kernel.
+        row.x = origin.x + y * dv.x - 0.5;
+        row.y = origin.y + y * dv.y - 0.5;
+        if (colour)  // luminance is the mean of the three
+            kernels::colour_cell_row(red->row(0), green->row(0), blue->row(0), red->stride(), width,
+                                     height, row, columns, luminance, rb, excess);
+        else
+            kernels::cell_row(view.luminance.row(0), view.luminance.stride(), width, height, row,
+                              columns, luminance);
+        for (std::size_t x = 0; x < n; ++x, out += kPatchInputs) {
+            out[0] = squashed((luminance[x] - level) * scale);
+            out[1] = squashed(kChromaScale * (rb[x] - rb_level));
+            out[2] = squashed(kChromaScale * (excess[x] - green_level));
         }
+    }
 }
 
 kernels::PatchNet patch_net_of(const StructureNet& net, std::span<const float> extras,
