@@ -3,8 +3,10 @@
 // track and of nothing before them.
 //
 //   structures_bench [--samples --posts|--places [--refined]] [--jitter M] [--set
-//   KEY=VALUE] [--report FILE] SERIES…
+//   KEY=VALUE] [--report FILE] [--looks FILE] SERIES…
 //
+// --looks: appends a line for every look at every object (series, kind, object, scene, score,
+// stands now/at other times/never/not known, area, height, true height): what fit_looks.py reads.
 // SERIES: a folder of `fenceline simulate`. Prints the figures of `fenceline evaluate` that concern
 // structures, per series and pooled, the reliability of the probabilities, and the time per scene.
 // --samples: writes SERIES/posts.samples or SERIES/places.samples for train_structures.py
@@ -45,7 +47,7 @@ double seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 struct Options {
     bool samples = false, refined = false, posts = false, places = false;
     double jitter_m = 1;
-    std::string report, objects;
+    std::string report, looks;
     StructureOptions structures;
     TrackOptions track;
 };
@@ -494,33 +496,41 @@ SeriesScore score(const Series& series, const Options& options, Reliabilities& r
     for (const Scene& scene : series.scenes)
         evidence.looks.push_back(look_at(scene, evidence.objects, options.structures));
     look_s = seconds() - t;
-    for (std::size_t i = 0; i < series.scenes.size(); ++i) {
-        const StructureView view = structure_view(series.scenes[i]);
-        for (std::size_t k = 0; k < evidence.objects.size(); ++k) {
-            if (evidence.looks[i][k].seen == Seen::not_observable) continue;
-            const Detection& d = evidence.objects[k];
-            const bool is_post = d.kind == StructureKind::guard_post;
-            int which = 2;
-            for (const auto& s : series.truth.structures) {
-                if ((s.kind == "guard_post") != is_post) continue;
-                const bool same =
-                    is_post
-                        ? distance(projection.px_from_lonlat(s.position), d.centre_px) * gsd <= 3
+    std::FILE* dump = options.looks.empty() ? nullptr : std::fopen(options.looks.c_str(), "a");
+    for (std::size_t k = 0; k < evidence.objects.size(); ++k) {
+        const Detection& d = evidence.objects[k];
+        const bool is_post = d.kind == StructureKind::guard_post;
+        // 0: stands in this look, 1: at other times, 2: never, −1: the truth does not say
+        std::vector<int> which(series.scenes.size(), 2);
+        double true_height_m = 0;
+        for (const auto& s : series.truth.structures) {
+            if ((s.kind == "guard_post") != is_post) continue;
+            const bool same =
+                is_post ? distance(projection.px_from_lonlat(s.position), d.centre_px) * gsd <= 3
                         : overlap(projection.px_from_lonlat(s.footprint), d.footprint_px) >= 0.2;
+            if (!same) continue;
+            true_height_m = s.height_m.value_or(0);
+            for (std::size_t i = 0; i < series.scenes.size(); ++i) {
                 bool observable = true;
-                if (same) which = stands(s, series.scenes[i].info.id, observable) ? 0 : 1;
-                if (same && !observable) which = -1;
-            }
-            if (which < 0) continue;
-            if (is_post) {
-                reliability.post_forced.add(look_at_post(view, d, 1.5 / gsd).log_odds, which);
-            } else {
-                OrientedRectangle r = rectangle_of(d.footprint_px);
-                r.centre = r.centre + roof_shift(view, d.height_m);
-                reliability.building_forced.add(look_at_building(view, r).log_odds, which);
+                // Something else may stand there at other times.
+                const int now = stands(s, series.scenes[i].info.id, observable) ? 0 : 1;
+                if (now < which[i]) which[i] = now;
+                if (!observable) which[i] = -1;
             }
         }
+        for (std::size_t i = 0; i < series.scenes.size(); ++i) {
+            const Look& look = evidence.looks[i][k];
+            if (look.seen == Seen::not_observable) continue;
+            if (which[i] >= 0)
+                (is_post ? reliability.post_forced : reliability.building_forced)
+                    .add(look.score, which[i]);
+            if (dump != nullptr)
+                fmt::print(dump, "{},{},{},{},{:.3f},{},{:.2f},{:.2f},{:.2f}\n", series.folder,
+                           is_post ? "post" : "building", k, i, look.score, which[i], d.area_m2,
+                           look.height_m.value_or(0), true_height_m);
+        }
     }
+    if (dump != nullptr) std::fclose(dump);
     t = seconds();
     Tracks tracks = track(evidence, series.grid, options.structures, options.track);
     const double track_s = seconds() - t;
@@ -728,6 +738,8 @@ int main(int count, char** words) try {
             options.jitter_m = std::stod(next());
         } else if (word == "--report") {
             options.report = next();
+        } else if (word == "--looks") {
+            options.looks = next();
         } else if (word == "--rio") {
             rio = next();
         } else if (word == "--sun") {

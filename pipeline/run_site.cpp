@@ -307,11 +307,8 @@ void find_structures(const Series& series, const SceneStore& store, const Struct
     parallel_in_order(
         count, series.in_flight,
         [&](int i) {
-            const auto scene = store.get(static_cast<std::size_t>(i));
-            std::vector<Detection> found = detect_buildings(*scene, area_px, options);
-            for (Detection& post : detect_posts(*scene, rings, options))
-                found.push_back(std::move(post));
-            return found;
+            return detect_structures(*store.get(static_cast<std::size_t>(i)), area_px, rings,
+                                     options);
         },
         [&](int i, std::vector<Detection> found) {
             detections.push_back(std::move(found));

@@ -222,6 +222,17 @@ double building_llr(double score) { return std::clamp(0.95 * (score + 1.4), -5.0
 
 }  // namespace
 
+std::vector<Detection> detect_structures(const Scene& scene, const Ring& area_px,
+                                         std::span<const Ring> lines_px,
+                                         const StructureOptions& options) {
+    if (scene.raster.bands.empty()) return {};
+    const StructureView view = structure_view(scene);
+    std::vector<Detection> all = detect_buildings(view, area_px, options);
+    std::vector<Detection> posts = detect_posts(view, lines_px, options);
+    all.insert(all.end(), posts.begin(), posts.end());
+    return all;
+}
+
 std::vector<Detection> merge_detections(std::span<const std::vector<Detection>> per_scene,
                                         double gsd_m, const StructureOptions& options) {
     std::vector<Detection> all = merge_kind(per_scene, StructureKind::building, gsd_m, options);
@@ -236,7 +247,7 @@ std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects
     if (scene.raster.bands.empty() || objects.empty() || scene.raster.bands.front().empty())
         return looks;
     const StructureView view = structure_view(scene);
-    const bool posts_visible = posts_observable(scene, options);
+    const bool posts_visible = posts_observable(view, options);
     const double metre = 1 / view.gsd_m;
     parallel_items(static_cast<int>(objects.size()), [&](int i) {
         const Detection& object = objects[static_cast<std::size_t>(i)];
@@ -245,6 +256,7 @@ std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects
         if (object.kind == StructureKind::guard_post) {
             if (!posts_visible || unseen_share(scene, object.centre_px, 6 * metre) > 0.2) return;
             const PostLook seen = look_at_post(view, object, 1.5 * metre);
+            look.score = seen.log_odds;
             look.log_likelihood_ratio = post_llr(seen.log_odds);
             if (look.log_likelihood_ratio > 0 && view.sun) {
                 Detection there = object;
@@ -259,6 +271,7 @@ std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects
                 return;
             r.centre = r.centre + roof_shift(view, object.height_m);
             const BuildingLook seen = look_at_building(view, r);
+            look.score = seen.log_odds;
             look.log_likelihood_ratio = building_llr(seen.log_odds);
             if (look.log_likelihood_ratio > 0) {
                 std::optional<Interval> unused;

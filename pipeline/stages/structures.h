@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <span>
 #include <vector>
@@ -54,6 +55,8 @@ enum class Seen { present, absent, not_observable };
 struct Look {
     Seen seen = Seen::not_observable;
     double log_likelihood_ratio = 0;  ///< present against absent; 0 when not observable
+    /// Log-odds that the network gives for this look alone; NaN when not observable.
+    double score = std::numeric_limits<double>::quiet_NaN();
     std::optional<double> height_m;
 };
 
@@ -65,6 +68,11 @@ std::vector<Detection> detect_buildings(const Scene& scene, const Ring& area_px,
 /// Posts along the lines (rings on the grid) of this or other dates.
 std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> lines_px,
                                     const StructureOptions& options);
+
+/// Both, with the scene prepared once: buildings first.
+std::vector<Detection> detect_structures(const Scene& scene, const Ring& area_px,
+                                         std::span<const Ring> lines_px,
+                                         const StructureOptions& options);
 
 /// Merges the detections of a series (one list per scene) into objects: assignment within match_m
 /// (posts) or by overlap (buildings). The result's log_odds is the best single look's.

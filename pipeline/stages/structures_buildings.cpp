@@ -477,10 +477,14 @@ BuildingLook look_at_building(const StructureView& view, const OrientedRectangle
 
 std::vector<Detection> detect_buildings(const Scene& scene, const Ring& area_px,
                                         const StructureOptions& options) {
-    if (scene.raster.bands.empty() || area_px.size() < 3 ||
-        scene.raster.bands.front().width() < 8 || scene.raster.bands.front().height() < 8)
-        return {};
-    const StructureView view = structure_view(scene);
+    if (scene.raster.bands.empty()) return {};
+    return detect_buildings(structure_view(scene), area_px, options);
+}
+
+std::vector<Detection> detect_buildings(const StructureView& view, const Ring& area_px,
+                                        const StructureOptions& options) {
+    const Scene& scene = *view.scene;
+    if (area_px.size() < 3 || view.luminance.width() < 8 || view.luminance.height() < 8) return {};
     // A building of 8 m is the smallest worth a shape; below a few pixels across nothing can be
     // said of it.
     if (8.0 / view.effective_gsd_m < kMinAcross_px) return {};

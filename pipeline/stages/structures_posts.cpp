@@ -72,11 +72,15 @@ double median_of(std::array<double, N>& values, std::size_t count) {
 
 }  // namespace
 
+bool posts_observable(const StructureView& view, const StructureOptions& options) {
+    return kTypicalPost_m / view.effective_gsd_m >= options.min_post_px;
+}
+
 bool posts_observable(const Scene& scene, const StructureOptions& options) {
     if (scene.raster.bands.empty()) return false;
     const double finest = std::max(scene.raster.grid.gsd(), scene.info.gsd_m);
     if (kTypicalPost_m / finest < options.min_post_px) return false;  // saves the spectrum
-    return kTypicalPost_m / structure_view(scene).effective_gsd_m >= options.min_post_px;
+    return posts_observable(structure_view(scene), options);
 }
 
 LineSurroundings line_surroundings(const StructureView& view, const Polyline& line_px,
@@ -371,8 +375,13 @@ std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> li
     if (lines_px.empty() || scene.raster.bands.empty()) return {};
     if (kTypicalPost_m / std::max(scene.raster.grid.gsd(), scene.info.gsd_m) < options.min_post_px)
         return {};
-    const StructureView view = structure_view(scene);
-    if (kTypicalPost_m / view.effective_gsd_m < options.min_post_px) return {};
+    return detect_posts(structure_view(scene), lines_px, options);
+}
+
+std::vector<Detection> detect_posts(const StructureView& view, std::span<const Ring> lines_px,
+                                    const StructureOptions& options) {
+    if (lines_px.empty() || !posts_observable(view, options)) return {};
+    const Scene& scene = *view.scene;
     const double metre = 1 / view.gsd_m, ribbon = options.post_ribbon_m * metre;
     const int width = view.luminance.width(), height = view.luminance.height();
 

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "core/scene.h"
@@ -37,6 +38,13 @@ struct StructureView {
                           ///< is not known
 };
 StructureView structure_view(const Scene& scene);
+
+/// As the functions of the same names that take a scene. The scene has at least one band.
+bool posts_observable(const StructureView& view, const StructureOptions& options);
+std::vector<Detection> detect_buildings(const StructureView& view, const Ring& area_px,
+                                        const StructureOptions& options);
+std::vector<Detection> detect_posts(const StructureView& view, std::span<const Ring> lines_px,
+                                    const StructureOptions& options);
 
 /// Bilinear value at a position; positions outside take the border's value. The plane may not be
 /// empty.
