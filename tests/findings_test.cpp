@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <random>
 #include <regex>
 
 #include "core/local_frame.h"
+#include "core/standing_count.h"
 
 namespace fenceline {
 namespace {
@@ -291,7 +293,9 @@ TEST(Findings, StandingPostsAreCountedAtTheLastLookThatCouldSeeThem) {
     }
     const auto posts = of_kind(write_findings(c.report, c.perimeter), "guard_posts");
     ASSERT_EQ(posts.size(), 1U);
-    EXPECT_EQ(posts[0].statement, "On 2010-06-01 9 guard posts stood along the perimeter.");
+    EXPECT_EQ(posts[0].statement,
+              "On 2010-06-01 9 guard posts stood along the perimeter; with those that such images "
+              "hide 9–11 (90 % interval).");
 }
 
 TEST(Findings, PostsThatCannotBeSeenAreNotCountedAsNone) {
@@ -344,6 +348,57 @@ TEST(Findings, PoissonBinomialAgreesWithTheBinomialAndWithCounting) {
     EXPECT_EQ(u.count, 2);  // P(<=1) = .04 + .41 = .45
     EXPECT_EQ(u.high, 3);   // P(3) = .09 > .05
     EXPECT_EQ(u.low, 1);    // P(0) = .04 < .05
+}
+
+TEST(Findings, CountsHoldWhatWasMissedAsOftenAsTheySay) {
+    // Sites with 20 to 60 posts, of which a share drawn from a beta distribution is found.
+    std::mt19937 random(5);
+    std::gamma_distribution<double> a(19, 1), b(1, 1);
+    std::uniform_int_distribution<int> posts(20, 60);
+    int held = 0, above = 0;
+    constexpr int runs = 600;
+    for (int run = 0; run < runs; ++run) {
+        const double x = a(random), share = x / (x + b(random));
+        const int all = posts(random);
+        std::binomial_distribution<int> seen(all, share);
+        const std::vector<double> found(static_cast<std::size_t>(seen(random)), 1.0);
+        const CountInterval n = count_with_missed(found, 0.9, 19, 1);
+        held += n.low <= all && all <= n.high;
+        above += all > n.high;
+    }
+    EXPECT_GE(held, 0.87 * runs);
+    EXPECT_LE(held, 0.97 * runs);
+    EXPECT_LE(above, 0.08 * runs);
+    // Nothing is missed: the found ones alone.
+    const std::vector<double> some{0.9, 0.2, 1, 0.6};
+    const CountInterval none_missed = count_with_missed(some, 0.9, 1e6, 1e-6),
+                        plain = poisson_binomial(some, 0.9);
+    EXPECT_EQ(none_missed.low, plain.low);
+    EXPECT_EQ(none_missed.high, plain.high);
+    EXPECT_EQ(none_missed.count, plain.count);
+}
+
+TEST(Findings, ADoubtfulRemovalLeavesItsDoubtInTheCount) {
+    Case c = camp25();
+    const ReportScene& last = c.report.scenes.back();
+    ReportStructure post;
+    post.id = "structure-0001";
+    post.kind = "guard_post";
+    post.confidence = 0.9;
+    EXPECT_NEAR(standing_probability(c.report, post, last), 0.9, 1e-12);
+    post.first_not_seen = last.datetime;
+    EXPECT_EQ(standing_probability(c.report, post, last), 0);
+    ReportChange removal;
+    removal.kind = "removed_guard_post";
+    removal.state = "candidate";
+    removal.confidence = 0.2;
+    removal.structure = post.id;
+    c.report.changes.push_back(removal);
+    EXPECT_NEAR(standing_probability(c.report, post, c.report.scenes.back()), 0.9 * 0.8, 1e-12);
+    c.report.changes.back().state = "confirmed";
+    EXPECT_EQ(standing_probability(c.report, post, c.report.scenes.back()), 0);
+    post.first_seen = last.datetime;
+    EXPECT_EQ(standing_probability(c.report, post, c.report.scenes.front()), 0);
 }
 
 TEST(Findings, AnEmptyReportHasNone) { EXPECT_TRUE(write_findings({}, {}).empty()); }

@@ -13,4 +13,11 @@ struct CountInterval {
 };
 CountInterval poisson_binomial(std::span<const double> probabilities, double level);
 
+/// The same for how many there are in all when only some are found: besides the found ones, which
+/// are real with these probabilities, those that were missed. The share that is found is a beta
+/// distribution (found, missed > 0: its parameters, pseudo-counts); a priori every number is as
+/// likely, so that the missed ones of n found follow a beta negative binomial distribution.
+CountInterval count_with_missed(std::span<const double> probabilities, double level, double found,
+                                double missed);
+
 }  // namespace fenceline

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/report_places.h"
+#include "core/standing_count.h"
 
 namespace fenceline {
 namespace {
@@ -493,32 +494,28 @@ struct Writer {
         return found;
     }
 
-    /// How many of a kind stood at the last look that could see them.
+    /// How many of a kind stood at the last look that could see most of them.
     void standing_count(const char* structure_kind, const char* kind, const char* one,
                         const char* many) {
-        const ReportScene* last = nullptr;
-        std::vector<double> p;
-        std::vector<std::string> evidence;
-        std::set<std::string> seen_in;
-        for (const auto& s : report.structures)
-            if (s.kind == structure_kind)
-                for (const auto& o : s.observations)
-                    if (o.seen != "not_observable") seen_in.insert(o.scene);
-        for (const ReportScene* s : used)
-            if (seen_in.contains(s->id) && s->datetime) last = s;
-        if (last == nullptr) return;
+        std::map<std::string, int> seen_in;
+        int known = 0;
         for (const auto& s : report.structures) {
-            if (s.kind != structure_kind ||
-                (s.first_seen &&
-                 *s.first_seen > (last->datetime_end ? *last->datetime_end : *last->datetime)))
-                continue;
-            if (s.first_not_seen &&
-                *s.first_not_seen <= (last->datetime_end ? *last->datetime_end : *last->datetime))
-                continue;
-            p.push_back(s.confidence);
-            evidence.push_back(s.id);
+            if (s.kind != structure_kind) continue;
+            ++known;
+            for (const auto& o : s.observations)
+                if (o.seen != "not_observable") ++seen_in[o.scene];
         }
-        const CountInterval n = poisson_binomial(p, kCountLevel);
+        const ReportScene* last = nullptr;
+        for (const ReportScene* s : used)
+            if (s->datetime && seen_in.contains(s->id) &&
+                (last == nullptr || 2 * seen_in.at(s->id) >= known ||
+                 seen_in.at(s->id) > seen_in.at(last->id)))
+                last = s;
+        if (last == nullptr) return;
+        const StandingCount standing =
+            fenceline::standing_count(report, structure_kind, *last, kCountLevel);
+        const CountInterval& n = standing.all;
+        std::vector<std::string> evidence = standing.ids;
         Grade grade;
         const auto looks = static_cast<int>(seen_in.size());
         if (looks < 2)
@@ -530,9 +527,10 @@ struct Writer {
         grade_scenes(grade, {last});
         evidence.push_back(last->id);
         const bool post = std::string_view(structure_kind) == "guard_post";
-        add(fmt::format("On {} {} {}{}.", format_date(*last->datetime), count_text(n, one, many),
-                        n.count == 1 ? "stood" : "stood",
-                        post ? " along the perimeter" : " in the area that was looked at"),
+        add(fmt::format("On {} {} stood{}; with those that such images hide {}–{} (90 % interval).",
+                        format_date(*last->datetime), plural(n.count, one, many),
+                        post ? " along the perimeter" : " in the area that was looked at", n.low,
+                        n.high),
             kind,
             {{"count", static_cast<double>(n.count)},
              {"count_low", static_cast<double>(n.low)},

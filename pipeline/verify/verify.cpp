@@ -10,6 +10,7 @@
 
 #include "core/count_interval.h"
 #include "core/report_places.h"
+#include "core/standing_count.h"
 
 namespace fenceline {
 namespace {
@@ -235,16 +236,11 @@ struct Judge {
                 blind = scene;
                 continue;
             }
-            std::vector<double> p;
+            const StandingCount standing =
+                standing_count(report, "guard_post", *scene, kCountLevel);
+            const CountInterval& n = standing.all;
             std::vector<std::string> evidence{scene->id};
-            for (const auto& s : report.structures) {
-                if (s.kind != "guard_post" || (s.first_seen && *s.first_seen > *scene->datetime))
-                    continue;
-                if (s.first_not_seen && *s.first_not_seen <= *scene->datetime) continue;
-                p.push_back(s.confidence);
-                evidence.push_back(s.id);
-            }
-            const CountInterval n = poisson_binomial(p, kCountLevel);
+            evidence.insert(evidence.end(), standing.ids.begin(), standing.ids.end());
             measurements.push_back({static_cast<double>(n.count),
                                     {static_cast<double>(n.low), static_cast<double>(n.high)},
                                     "on " + format_date(*scene->datetime),

@@ -1,0 +1,64 @@
+#include "core/standing_count.h"
+
+#include <algorithm>
+
+namespace fenceline {
+namespace {
+
+/// Share of the structures that stand and can be seen which a series' report lists, as a beta
+/// distribution over series: measured on tune series (benchmarks/RESULTS.md, Structures).
+struct FoundShare {
+    double finer_than_m, found, missed;
+};
+constexpr FoundShare kPostShares[] = {{0.65, 38, 2}, {0.85, 20, 3}, {1e9, 6, 4}};
+constexpr FoundShare kBuildingShares[] = {{0.65, 38, 2}, {1e9, 12, 3}};
+
+}  // namespace
+
+double standing_probability(const Report& report, const ReportStructure& s,
+                            const ReportScene& scene) {
+    const Time at = scene.datetime_end ? *scene.datetime_end : *scene.datetime;
+    if (s.first_seen && *s.first_seen > at) return 0;
+    double stands = std::clamp(s.confidence, 0.0, 1.0);
+    if (s.first_not_seen && *s.first_not_seen <= at) {
+        double gone = 1;
+        for (const ReportChange& c : report.changes)
+            if (c.structure == s.id && (c.kind.rfind("removed_", 0) == 0 || c.state == "ended") &&
+                c.state != "confirmed")
+                gone = std::clamp(c.confidence, 0.0, 1.0);
+        stands *= 1 - gone;
+    }
+    return stands;
+}
+
+StandingCount standing_count(const Report& report, std::string_view kind, const ReportScene& scene,
+                             double level) {
+    StandingCount out;
+    std::vector<double> p;
+    for (const ReportStructure& s : report.structures) {
+        if (s.kind != kind) continue;
+        const double stands = standing_probability(report, s, scene);
+        if (!(stands > 0)) continue;
+        p.push_back(stands);
+        out.ids.push_back(s.id);
+    }
+    out.found = poisson_binomial(p, level);
+    double gsd_m = scene.gsd_m;
+    for (const ReportScene& other : report.scenes)
+        if (other.role != "left_out" && other.gsd_m > 0) gsd_m = std::min(gsd_m, other.gsd_m);
+    FoundShare share{};
+    for (const FoundShare& each : kind == "guard_post"
+                                      ? std::span<const FoundShare>(kPostShares)
+                                      : std::span<const FoundShare>(kBuildingShares))
+        if (gsd_m <= each.finer_than_m) {
+            share = each;
+            break;
+        }
+    out.all = count_with_missed(p, level, share.found, share.missed);
+    out.all.count = out.found.count;
+    out.all.low = std::min(out.all.low, out.all.count);
+    out.all.high = std::max(out.all.high, out.all.count);
+    return out;
+}
+
+}  // namespace fenceline
