@@ -7,6 +7,7 @@
 #include <random>
 
 #include "core/projection.h"
+#include "stages/track_looks.h"
 
 namespace fenceline {
 namespace {
@@ -431,6 +432,74 @@ TEST(Track, SaysWhatCouldNotBeSeen) {
               std::string::npos);
     EXPECT_EQ(tracks.not_observable[0].scenes, std::vector<std::string>{"scene3"});
     EXPECT_EQ(tracks.not_observable[1].scenes, (std::vector<std::string>{"scene1", "scene2"}));
+}
+
+/// Looks of one object per list of scores, population ratio as for posts.
+std::vector<std::vector<Look>> looks_of(const std::vector<std::vector<double>>& scores) {
+    std::vector<std::vector<Look>> looks(scores[0].size());
+    for (const auto& object : scores)
+        for (std::size_t i = 0; i < object.size(); ++i) {
+            Look look;
+            if (!std::isnan(object[i])) {
+                look.score = object[i];
+                look.log_likelihood_ratio = std::clamp(0.8 * (object[i] + 0.9), -5.0, 5.0);
+                look.seen = look.log_likelihood_ratio > 0 ? Seen::present : Seen::absent;
+            }
+            looks[i].push_back(look);
+        }
+    return looks;
+}
+
+TEST(Track, AFaintObjectMayBeMissedASharpOneMayNot) {
+    std::vector<Detection> objects(3);
+    for (Detection& object : objects) object.kind = StructureKind::guard_post;
+    const auto looks = looks_of({{0.2, 0, 0.5, -2.5, 0.3}, {7, 8, 6.5, -2.5, 7}, {7, 8, 7, 6, 7}});
+    const auto ratios = log_ratios_of(objects, looks);
+    const double own = looks[3][0].log_likelihood_ratio;
+    EXPECT_GT(ratios[3][0], own + 0.3);
+    EXPECT_LE(ratios[3][0], 0);
+    EXPECT_LT(ratios[3][1], own - 1);
+    EXPECT_EQ(ratios[3][2], looks[3][2].log_likelihood_ratio) << "what shows it is left alone";
+}
+
+TEST(Track, AbsenceSaysLittleWhereKnownThingsLookFaint) {
+    std::vector<std::vector<double>> scores;
+    for (int k = 0; k < 30; ++k) {
+        const double level = 2 + 0.1 * k;
+        scores.push_back({level, level + 0.5, level - 0.5, level - 2.8, level});
+    }
+    scores.push_back({2, 2.2, 1.8, -2, kHidden});  // faint in the fourth scene, as all are
+    std::vector<Detection> objects(scores.size());
+    const auto faint = log_ratios_of(objects, looks_of(scores));
+    for (auto& object : scores) object[3] += 2.8;
+    scores.back()[3] = -2;
+    const auto clear = log_ratios_of(objects, looks_of(scores));
+    EXPECT_GT(faint[3].back(), clear[3].back() + 1);
+    // A camp that has been razed is not a faint scene.
+    for (std::size_t k = 0; k < scores.size(); ++k) scores[k][3] = scores[k][4] = -9;
+    const auto razed = log_ratios_of(objects, looks_of(scores));
+    for (std::size_t k = 0; k < scores.size(); ++k) EXPECT_LT(razed[3][k], -3) << k;
+}
+
+TEST(Track, LooksWithoutAScoreKeepTheirRatioAndOrderDoesNotMatter) {
+    auto looks = looks_of({{3, -1, 2}, {5, 4, -3}, {1, 0.5, 1}});
+    for (auto& scene : looks) scene[0].score = std::numeric_limits<double>::quiet_NaN();
+    const std::vector<Detection> objects(3);
+    const auto ratios = log_ratios_of(objects, looks);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(ratios[i][0], looks[i][0].log_likelihood_ratio);
+    for (auto& scene : looks) std::reverse(scene.begin(), scene.end());
+    const auto turned = log_ratios_of(objects, looks);
+    for (std::size_t i = 0; i < 3; ++i)
+        for (std::size_t k = 0; k < 3; ++k) EXPECT_EQ(ratios[i][k], turned[i][2 - k]);
+}
+
+TEST(Track, OneFaintLookAtTheEndDoesNotEndWhatIsNew) {
+    auto evidence = series(7);
+    add_object(evidence, StructureKind::guard_post, {500, 500}, {-5, -5, -5, 2, 5, 1, -2.3});
+    const Tracks tracks = run(evidence);
+    ASSERT_EQ(tracks.changes.size(), 1U);
+    EXPECT_EQ(tracks.changes[0].kind, "new_guard_post");
+    EXPECT_NE(tracks.changes[0].state, "ended");
 }
 
 TEST(Track, BadNumbersAndEmptySeriesDoNoHarm) {

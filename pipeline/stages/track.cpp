@@ -12,6 +12,7 @@
 
 #include "core/geodesic.h"
 #include "core/projection.h"
+#include "stages/track_looks.h"
 
 namespace fenceline {
 namespace {
@@ -186,6 +187,7 @@ struct Context {
     double gsd_m;
     const StructureOptions& structure_options;
     const TrackOptions& options;
+    std::vector<std::vector<double>> ratios;  ///< [scene][object], log_ratios_of
 
     const SceneInfo& scene(int i) const { return evidence.scenes[static_cast<std::size_t>(i)]; }
     int scene_count() const { return static_cast<int>(evidence.scenes.size()); }
@@ -197,9 +199,10 @@ struct Context {
     std::optional<Look> look(int scene_index, std::size_t object) const {
         const auto i = static_cast<std::size_t>(scene_index);
         if (i >= evidence.looks.size() || object >= evidence.looks[i].size()) return std::nullopt;
-        const Look& look = evidence.looks[i][object];
+        Look look = evidence.looks[i][object];
         if (look.seen == Seen::not_observable || !std::isfinite(look.log_likelihood_ratio))
             return std::nullopt;
+        look.log_likelihood_ratio = ratios[i][object];
         return look;
     }
     double clamped(double llr) const {
@@ -783,10 +786,16 @@ CourseEstimate estimate_course(std::span<const CourseLook> all_looks, double pre
     const double rebuilt = m >= 3 ? best_with_switches(llr, true, 2) : kMinusInfinity;
     const double unsteady = m >= 4 ? best_with_switches(llr, false, 3) : kMinusInfinity;
 
+    const double p = options.change_log_prior;
+    // What stands where nothing could stand before is new: that is no rare event.
+    const double new_p = present_prior < 0 ? 0 : p;
+
     const double steady = std::max(always_absent, always_present + present_prior);
     const double comes_and_goes = std::max(unsteady, rebuilt);
-    const double best_change =
-        std::max({evidence_appeared, evidence_disappeared, evidence_passing});
+    // A second change is as rare as the first: what appeared has not gone again because of one
+    // faint look.
+    const double gone_again = evidence_passing + p;
+    const double best_change = std::max({evidence_appeared, evidence_disappeared, gone_again});
     // One that comes and goes can imitate every single change and then fit the noise as well: it is
     // no fair opponent in the test, but when it explains the looks best the single change is not
     // the story.
@@ -794,9 +803,9 @@ CourseEstimate estimate_course(std::span<const CourseLook> all_looks, double pre
         best_change - (comes_and_goes > std::max(best_change, steady) ? comes_and_goes : steady);
     if (!std::isfinite(out.change_llr)) out.change_llr = options.reject_llr;
 
-    const double p = options.change_log_prior;
-    const std::array exists{always_present, evidence_appeared + p, evidence_disappeared + p,
-                            evidence_passing + 2 * p, rebuilt + p};
+    const std::array exists{always_present + std::min(0.0, present_prior),
+                            evidence_appeared + new_p, evidence_disappeared + p,
+                            evidence_passing + new_p + p, rebuilt + p};
     const std::array is_not{always_absent, unsteady + p};
     out.existence_log_odds = log_sum_exp(exists) - log_sum_exp(is_not);
 
@@ -880,7 +889,9 @@ CourseEstimate estimate_course(std::span<const CourseLook> all_looks, double pre
 
 Tracks track(const SeriesEvidence& evidence, const Grid& grid,
              const StructureOptions& structure_options, const TrackOptions& options) {
-    const Context c{evidence, GridProjection(grid), grid.gsd(), structure_options, options};
+    const Context c{evidence,   GridProjection(grid),
+                    grid.gsd(), structure_options,
+                    options,    log_ratios_of(evidence.objects, evidence.looks)};
     std::vector<TrackedPerimeterChange> perimeter_changes = track_perimeter(c);
     std::vector<TrackedStructure> structures;
     std::vector<Draft> drafts;

@@ -1,0 +1,123 @@
+#include "stages/track_looks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <optional>
+
+namespace fenceline {
+namespace {
+
+constexpr double kScoreRange = 24;  ///< scores lie within ±12
+/// How far a scene may lift or lower all scores; what goes beyond is not the scene.
+constexpr double kLowestScene = -3, kHighestScene = 2;
+/// Fewer known objects than this say nothing of a scene; with as many more it is half believed.
+constexpr std::size_t kFewest = 5;
+constexpr double kHalfBelieved = 5;
+
+double density(const LookModel& m, double score, double mean, double variance) {
+    const double z2 = (score - mean) * (score - mean) / variance;
+    return (1 - m.outlier_share) * std::exp(-0.5 * z2) /
+               std::sqrt(2 * std::numbers::pi * variance) +
+           m.outlier_share / kScoreRange;
+}
+
+/// Level of an object from some of its looks.
+struct Level {
+    double mean, variance;
+};
+Level level_from(const LookModel& m, double sum, int count) {
+    const double prior = 1 / (m.level_sd * m.level_sd), each = 1 / (m.look_sd * m.look_sd);
+    const double precision = prior + count * each;
+    return {(prior * m.level_mean + each * sum) / precision, 1 / precision};
+}
+
+}  // namespace
+
+LookModel look_model(StructureKind kind) {
+    return kind == StructureKind::guard_post ? LookModel{4.0, 3.0, 1.8, 0.05}
+                                             : LookModel{3.0, 2.5, 1.6, 0.05};
+}
+
+std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> objects,
+                                               std::span<const std::vector<Look>> looks) {
+    const std::size_t scenes = looks.size();
+    std::vector<std::vector<double>> ratios(scenes, std::vector<double>(objects.size(), 0.0));
+    const auto look_of = [&](std::size_t i, std::size_t k) -> const Look* {
+        if (k >= looks[i].size() || looks[i][k].seen == Seen::not_observable) return nullptr;
+        return &looks[i][k];
+    };
+    for (std::size_t i = 0; i < scenes; ++i)
+        for (std::size_t k = 0; k < objects.size(); ++k)
+            if (const Look* look = look_of(i, k)) ratios[i][k] = look->log_likelihood_ratio;
+
+    for (const StructureKind kind : {StructureKind::building, StructureKind::guard_post}) {
+        const LookModel m = look_model(kind);
+        // Looks that show the object, and its level without one of them. Scenes' effects are found
+        // with levels that do not know of them: two rounds.
+        std::vector<double> effect(scenes, 0.0);
+        const auto shows = [&](std::size_t i, std::size_t k) {
+            const Look* look = look_of(i, k);
+            return look != nullptr && std::isfinite(look->score) && look->log_likelihood_ratio > 0;
+        };
+        struct Rest {
+            Level level;
+            int before = 0, after = 0;  ///< looks that show it
+        };
+        const auto rest_of = [&](std::size_t i, std::size_t k) {
+            Rest rest{};
+            double sum = 0;
+            for (std::size_t j = 0; j < scenes; ++j)
+                if (j != i && shows(j, k)) {
+                    sum += looks[j][k].score - effect[j];
+                    ++(j < i ? rest.before : rest.after);
+                }
+            rest.level = level_from(m, sum, rest.before + rest.after);
+            return rest;
+        };
+        for (int round = 0; round < 2; ++round) {
+            std::vector<double> next(scenes, 0.0);
+            for (std::size_t i = 0; i < scenes; ++i) {
+                std::vector<double> apart;
+                for (std::size_t k = 0; k < objects.size(); ++k) {
+                    const Look* look = look_of(i, k);
+                    if (objects[k].kind != kind || look == nullptr || !std::isfinite(look->score))
+                        continue;
+                    const Rest rest = rest_of(i, k);
+                    // Known to stand: seen before and after, or at an end of the series twice.
+                    const bool known = (rest.before > 0 && rest.after > 0) ||
+                                       (i == 0 && rest.after > 1) ||
+                                       (i + 1 == scenes && rest.before > 1);
+                    if (known) apart.push_back(look->score - rest.level.mean);
+                }
+                if (apart.size() < kFewest) continue;
+                const auto middle = apart.begin() + static_cast<std::ptrdiff_t>(apart.size() / 2);
+                std::nth_element(apart.begin(), middle, apart.end());
+                const auto count = static_cast<double>(apart.size());
+                next[i] = std::clamp(*middle, kLowestScene, kHighestScene) * count /
+                          (count + kHalfBelieved);
+            }
+            effect = next;
+        }
+        for (std::size_t i = 0; i < scenes; ++i)
+            for (std::size_t k = 0; k < objects.size(); ++k) {
+                const Look* look = look_of(i, k);
+                // What looks like the object in one look often does so in all of them: that looks
+                // agree on "present" is no news.
+                if (objects[k].kind != kind || look == nullptr || !std::isfinite(look->score) ||
+                    look->log_likelihood_ratio > 0)
+                    continue;
+                const Rest rest = rest_of(i, k);
+                if (rest.before + rest.after == 0) continue;
+                const double more =
+                    std::log(density(m, look->score, rest.level.mean + effect[i],
+                                     rest.level.variance + m.look_sd * m.look_sd) /
+                             density(m, look->score, m.level_mean,
+                                     m.level_sd * m.level_sd + m.look_sd * m.look_sd));
+                ratios[i][k] = std::min(0.0, ratios[i][k] + more);
+            }
+    }
+    return ratios;
+}
+
+}  // namespace fenceline

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "stages/structures.h"
+
+namespace fenceline {
+
+/// How the scores of one object's looks scatter while it stands: every object has a level of its
+/// own, every scene lifts or lowers them all, and each look adds noise; a few looks are off by
+/// anything. Fitted on tune series by benchmarks/fit_looks.py.
+struct LookModel {
+    double level_mean, level_sd;  ///< of the objects' levels, log-odds
+    double look_sd;               ///< of a look around its object's level
+    double outlier_share;         ///< of looks that may say anything between −12 and 12
+};
+LookModel look_model(StructureKind kind);
+
+/// Log-likelihood ratios of all looks [scene][object], present against absent, with what the series
+/// itself tells about them: an object that is seen faintly in every look and not at all in one is
+/// no surprise, an object seen sharply in every other look is; and in a scene in which known things
+/// look faint (snow, haze), absence says little. The ratio of a look that speaks for absence is
+/// multiplied by p(score | the object's other looks, scene) / p(score | any object): the posterior
+/// predictive of a random-effects model (Laird & Ware 1982), at most up to 0 (says nothing). Looks
+/// without a score keep their ratio. The same objects in any order give the same.
+std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> objects,
+                                               std::span<const std::vector<Look>> looks);
+
+}  // namespace fenceline
