@@ -147,7 +147,7 @@ class Writer {
 // QGIS opens such a layer as two, and each of them finds its own rules.
 struct StyleRule {
     std::string filter, label;
-    char type;           // 'm' marker, 'f' fill
+    char type;  // 'm' marker, 'f' fill, 'o' outline alone: what lies under it is the evidence
     std::string colour;  // r,g,b
     double width_mm;     // outline, or marker size
     bool dashed = false;
@@ -178,7 +178,8 @@ std::string qml(const std::vector<StyleRule>& rules, const std::string& label_ex
                 "force_rhr=\"0\">"
                 "<layer class=\"SimpleFill\" enabled=\"1\" pass=\"0\" "
                 "locked=\"0\">{}{}{}{}{}{}</layer></symbol>",
-                index, property("style", "solid"), property("color", rule.colour + ",35"),
+                index, property("style", rule.type == 'o' ? "no" : "solid"),
+                property("color", rule.colour + ",35"),
                 property("outline_color", rule.colour + ",255"),
                 property("outline_style", rule.dashed ? "dash" : "solid"),
                 property("outline_width", fmt::format("{}", rule.width_mm)),
@@ -226,31 +227,37 @@ void write_styles(Writer& writer, const std::string& date) {
                     quoted(date)));
     const std::string is_point = "geometry_type($geometry) = 'Point'";
     const std::string is_polygon = "geometry_type($geometry) = 'Polygon'";
+    // Candidates are thin, dashed and without a label: a map must not look surer than the report.
+    const std::string counted = "\"state\" IN ('confirmed','provisional','ended')";
     const auto both = [&](const std::string& rest, const std::string& label,
                           const std::string& colour, std::vector<StyleRule>& rules) {
-        rules.push_back({is_polygon + " AND " + rest, label, 'f', colour, 0.5});
-        rules.push_back({is_point + " AND " + rest, label, 'm', colour, 2.6});
+        rules.push_back({is_polygon + " AND " + rest + " AND " + counted, label, 'o', colour, 0.6});
+        rules.push_back({is_point + " AND " + rest + " AND " + counted, label, 'm', colour, 2.6});
+        const std::string candidate = rest + " AND \"state\" = 'candidate'";
+        rules.push_back(
+            {is_polygon + " AND " + candidate, label + " (candidate)", 'o', colour, 0.2, true});
+        rules.push_back({is_point + " AND " + candidate, label + " (candidate)", 'm', colour, 1.4});
     };
     std::vector<StyleRule> changes;
-    both("\"kind\" LIKE 'new_%' AND \"state\" <> 'rejected'", "new", "213,94,0", changes);
-    both("\"kind\" LIKE 'removed_%' AND \"state\" <> 'rejected'", "removed", "0,114,178", changes);
-    both("\"kind\" LIKE 'perimeter_%' AND \"state\" <> 'rejected'", "perimeter", "204,31,92",
-         changes);
-    both(
-        "\"kind\" IN ('modified_building','ground_disturbance','vegetation_change') AND \"state\" "
-        "<> 'rejected'",
-        "modified, ground, vegetation", "148,120,0", changes);
-    both("\"state\" = 'rejected'", "rejected", "150,150,150", changes);
+    both("\"kind\" LIKE 'new_%'", "new", "213,94,0", changes);
+    both("\"kind\" LIKE 'removed_%'", "removed", "0,114,178", changes);
+    both("\"kind\" LIKE 'perimeter_%'", "perimeter", "204,31,92", changes);
+    both("\"kind\" IN ('modified_building','ground_disturbance','vegetation_change')",
+         "modified, ground, vegetation", "148,120,0", changes);
+    changes.push_back(
+        {is_polygon + " AND \"state\" = 'rejected'", "rejected", 'o', "150,150,150", 0.2});
+    changes.push_back(
+        {is_point + " AND \"state\" = 'rejected'", "rejected", 'm', "150,150,150", 1.4});
     const std::vector<std::pair<const char*, std::string>> styles{
-        {"perimeters", qml({{"\"origin\" = 'traced'", "traced line", 'f', "204,31,92", 0.6},
-                            {"\"origin\" = 'given'", "given line", 'f', "90,90,90", 0.6, true}},
+        {"perimeters", qml({{"\"origin\" = 'traced'", "traced line", 'o', "204,31,92", 0.6},
+                            {"\"origin\" = 'given'", "given line", 'o', "90,90,90", 0.6, true}},
                            "format_date(\"datetime\",'yyyy-MM-dd')")},
         {"structures",
          qml({{"\"kind\" = 'guard_post' AND " + is_point, "guard post", 'm', "230,159,0", 2.4},
               {"\"kind\" = 'building' AND " + is_polygon, "building", 'f', "0,114,178", 0.4},
               {"\"kind\" = 'building' AND " + is_point, "building", 'm', "0,114,178", 2}},
              "")},
-        {"changes", qml(changes, "replace(\"kind\",'_',' ')")},
+        {"changes", qml(changes, "if(" + counted + ",replace(\"kind\",'_',' '),'')")},
         {"not_observable", qml({{"", "not observable", 'f', "110,110,110", 0.4, true}}, "")},
         {"tie_points", qml({{"\"kept\"", "kept", 'm', "0,158,115", 1.6},
                             {"NOT \"kept\"", "dropped", 'm', "170,170,170", 1.2}},
