@@ -18,7 +18,9 @@
 #include "benchmarks/machine_limits.h"
 #include "kernels/bands.h"
 #include "kernels/cells.h"
+#include "kernels/chi_square.h"
 #include "kernels/cubic.h"
+#include "kernels/labels.h"
 #include "kernels/line_opening.h"
 #include "kernels/line_path.h"
 #include "kernels/linear.h"
@@ -114,6 +116,59 @@ std::vector<Subject> subjects(Rows& in, Rows& out) {
         "weighted_moments, 4 channels", {20, 29},
         [&](std::size_t n) { k::weighted_moments(in.from(0), 4, in[4], n, moments.data()); },
         [&](std::size_t n) { r::weighted_moments(in.from(0), 4, in[4], n, moments.data()); });
+    static const std::array<float, 48> squares{0.1F, 0.2F, -0.3F};
+    static std::array<double, k::moment_count(8)> many_moments{};
+    add(
+        "weighted_moments, 8 channels", {36, 89},  // the covariance of two images of 4 bands
+        [&](std::size_t n) { k::weighted_moments(in.from(0), 8, in[8], n, many_moments.data()); },
+        [&](std::size_t n) { r::weighted_moments(in.from(0), 8, in[8], n, many_moments.data()); });
+    add(
+        "squared_variates, 4 of 8", {36, 72},
+        [&](std::size_t n) {
+            k::squared_variates(in.from(0), 8, squares.data(), squares.data(), 4, n, out[0]);
+        },
+        [&](std::size_t n) {
+            r::squared_variates(in.from(0), 8, squares.data(), squares.data(), 4, n, out[0]);
+        });
+    add(
+        "chi_square_survival, 4", {8, 20},
+        [&](std::size_t n) { k::chi_square_survival(in[0], n, 4, out[0]); },
+        [&](std::size_t n) { r::chi_square_survival(in[0], n, 4, out[0]); });
+    add(
+        "log_compress", {8, 20}, [&](std::size_t n) { k::log_compress(in[0], n, 1, 5, out[0]); },
+        [&](std::size_t n) { r::log_compress(in[0], n, 1, 5, out[0]); });
+    add(
+        "squash", {8, 20}, [&](std::size_t n) { k::squash(in[0], n, 6, out[0]); },
+        [&](std::size_t n) { r::squash(in[0], n, 6, out[0]); });
+    add(
+        "keep_best_match", {20, 6},
+        [&](std::size_t n) { k::keep_best_match(in[0], 0.1F, in[1], in[2], n, out[0]); },
+        [&](std::size_t n) { r::keep_best_match(in[0], 0.1F, in[1], in[2], n, out[0]); });
+    static std::vector<std::int16_t> steps(kStream);
+    static std::vector<std::uint8_t> skip(kStream, 0), level(kStream), speckle(kStream);
+    static std::vector<std::int32_t> edges(kStream + 1);
+    for (std::size_t i = 0; i < kStream; ++i) {
+        steps[i] =
+            static_cast<std::int16_t>(static_cast<int>(i * 2654435761U >> 16U & 65535U) - 32768);
+        speckle[i] = i % 97 < 5;  // a run in every hundred pixels
+    }
+    add(
+        "two_levels", {4, 3},
+        [&](std::size_t n) { k::two_levels(steps.data(), skip.data(), n, 0, 900, level.data()); },
+        [&](std::size_t n) { r::two_levels(steps.data(), skip.data(), n, 0, 900, level.data()); });
+    add(
+        "find_runs", {1, 1}, [&](std::size_t n) { k::find_runs(speckle.data(), n, edges.data()); },
+        [&](std::size_t n) { r::find_runs(speckle.data(), n, edges.data()); });
+    add(
+        "label runs, 512 x 512", {1, 1},
+        [&](std::size_t) {
+            k::RunLabels labels;
+            for (int y = 0; y < side; ++y)
+                labels.add_row(y, edges.data(),
+                               k::find_runs(speckle.data() + y * side, kImage, edges.data()));
+        },
+        [&](std::size_t) { r::label_components(speckle.data(), side, side, edges.data()); }, false);
+    all.back().pixels = kImage * kImage;
     add(
         "tolerant_difference, radius 1", {28, 22},
         [&](std::size_t n) {

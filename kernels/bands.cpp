@@ -30,7 +30,8 @@ void CombineBands(const float* const* bands, int band_count, const float* weight
     for (; i < n; ++i) CombineAt(d1, bands, band_count, weights, constant, i, out);
 }
 
-/// Column sums are vector work; folding side columns into one is not, and is a 1/side share of it.
+/// Column sums are vector work, and so is folding two to four columns into one; wider blocks fold
+/// one by one, a 1/side share of the work.
 void BlockAverage(const float* const* rows, int side, std::size_t n, float* out) {
     const hn::ScalableTag<float> d;
     const std::size_t lanes = hn::Lanes(d);
@@ -59,7 +60,24 @@ void BlockAverage(const float* const* rows, int side, std::size_t n, float* out)
                 columns[i] = sum;
             }
             const std::size_t whole = blocks == 1 ? count : width;  // of a block, in the buffer
-            for (std::size_t b = 0; b < blocks; ++b) {
+            std::size_t b = 0;
+            if (side >= 2 && side <= 4 && blocks > 1)
+                for (; b + lanes <= blocks; b += lanes) {
+                    auto c0 = hn::Zero(d), c1 = c0, c2 = c0, c3 = c0;
+                    const float* from = columns + b * width;
+                    if (side == 2) {
+                        hn::LoadInterleaved2(d, from, c0, c1);
+                        c0 = hn::Add(c0, c1);
+                    } else if (side == 3) {
+                        hn::LoadInterleaved3(d, from, c0, c1, c2);
+                        c0 = hn::Add(hn::Add(c0, c1), c2);
+                    } else {
+                        hn::LoadInterleaved4(d, from, c0, c1, c2, c3);
+                        c0 = hn::Add(hn::Add(hn::Add(c0, c1), c2), c3);
+                    }
+                    hn::StoreU(c0, d, out + first + b);
+                }
+            for (; b < blocks; ++b) {
                 float sum = out[first + b];
                 for (std::size_t k = 0; k < whole; ++k) sum += columns[b * width + k];
                 out[first + b] = sum;

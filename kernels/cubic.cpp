@@ -31,6 +31,23 @@ HWY_INLINE void Step(D d, const float* image, std::size_t stride, const std::int
     V x0, x1, x2, x3, y0, y1, y2, y3;
     Weights(d, hn::LoadU(d, fx), x0, x1, x2, x3);
     Weights(d, hn::LoadU(d, fy), y0, y1, y2, y3);
+    // Neighbours in the output are mostly neighbours in the image: then one load does for a gather.
+    const std::int32_t start = first[0];
+    if (hn::AllTrue(di, hn::Eq(corner, hn::Iota(di, start)))) {
+        const auto row = [&](std::size_t r) HWY_ATTR {
+            const float* base = image + r * stride + start;
+            auto sum = hn::Mul(x0, hn::LoadU(d, base));
+            sum = hn::MulAdd(x1, hn::LoadU(d, base + 1), sum);
+            sum = hn::MulAdd(x2, hn::LoadU(d, base + 2), sum);
+            return hn::MulAdd(x3, hn::LoadU(d, base + 3), sum);
+        };
+        auto sum = hn::Mul(y0, row(0));
+        sum = hn::MulAdd(y1, row(1), sum);
+        sum = hn::MulAdd(y2, row(2), sum);
+        sum = hn::MulAdd(y3, row(3), sum);
+        hn::StoreU(sum, d, out);
+        return;
+    }
     const auto row = [&](std::size_t r) HWY_ATTR {
         const float* base = image + r * stride;
         auto sum = hn::Mul(x0, hn::GatherIndex(d, base, corner));

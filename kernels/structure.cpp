@@ -57,6 +57,25 @@ void ChannelProduct(const float* const* a, const float* const* b, int channels, 
     for (; i < n; ++i) ProductAt(d1, a, b, channels, i, out);
 }
 
+template <class D>
+HWY_ATTR void BestMatchAt(D d, const float* sum, float scale, const float* energy_a,
+                          const float* energy_b, std::size_t i, float* best) {
+    const auto energy = hn::Mul(hn::LoadU(d, energy_a + i), hn::LoadU(d, energy_b + i));
+    const auto norm = hn::Max(hn::Sqrt(energy), hn::Set(d, 1e-6F));
+    const auto match = hn::Div(hn::Mul(hn::Set(d, scale), hn::LoadU(d, sum + i)), norm);
+    hn::StoreU(hn::Max(hn::LoadU(d, best + i), match), d, best + i);
+}
+
+void KeepBestMatch(const float* sum, float scale, const float* energy_a, const float* energy_b,
+                   std::size_t n, float* best) {
+    const hn::ScalableTag<float> d;
+    const hn::CappedTag<float, 1> d1;
+    const std::size_t lanes = hn::Lanes(d);
+    std::size_t i = 0;
+    for (; i + lanes <= n; i += lanes) BestMatchAt(d, sum, scale, energy_a, energy_b, i, best);
+    for (; i < n; ++i) BestMatchAt(d1, sum, scale, energy_a, energy_b, i, best);
+}
+
 }  // namespace fenceline::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -64,6 +83,7 @@ HWY_AFTER_NAMESPACE();
 namespace fenceline::kernels {
 HWY_EXPORT(OrientationHarmonics);
 HWY_EXPORT(ChannelProduct);
+HWY_EXPORT(KeepBestMatch);
 
 void orientation_harmonics(const float* above, const float* here, const float* below, float soft,
                            std::size_t n, float* const* out) {
@@ -72,6 +92,10 @@ void orientation_harmonics(const float* above, const float* here, const float* b
 void channel_product(const float* const* a, const float* const* b, int channels, std::size_t n,
                      float* out) {
     HWY_DYNAMIC_DISPATCH(ChannelProduct)(a, b, channels, n, out);
+}
+void keep_best_match(const float* sum, float scale, const float* energy_a, const float* energy_b,
+                     std::size_t n, float* best) {
+    HWY_DYNAMIC_DISPATCH(KeepBestMatch)(sum, scale, energy_a, energy_b, n, best);
 }
 
 }  // namespace fenceline::kernels

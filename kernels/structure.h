@@ -17,7 +17,14 @@ void orientation_harmonics(const float* above, const float* here, const float* b
 void channel_product(const float* const* a, const float* const* b, int channels, std::size_t n,
                      float* out);
 
+/// best[i] = max(best[i], scale·sum[i] / max(sqrt(energy_a[i]·energy_b[i]), 1e-6)): the better of
+/// two normalised correlations.
+void keep_best_match(const float* sum, float scale, const float* energy_a, const float* energy_b,
+                     std::size_t n, float* best);
+
 namespace reference {
+void keep_best_match(const float* sum, float scale, const float* energy_a, const float* energy_b,
+                     std::size_t n, float* best);
 void orientation_harmonics(const float* above, const float* here, const float* below, float soft,
                            std::size_t n, float* const* out);
 void channel_product(const float* const* a, const float* const* b, int channels, std::size_t n,

@@ -7,6 +7,7 @@
 
 #include "each_target.h"
 #include "kernels/bands.h"
+#include "kernels/chi_square.h"
 #include "kernels/moments.h"
 #include "kernels/neighbourhood.h"
 #include "kernels/structure.h"
@@ -182,6 +183,93 @@ TEST(Structure, AgreesWithReferenceOnEveryWidthOffsetAndTarget) {
                 channel_product(left.data(), right.data(), 4, n, got[0].data());
                 for (std::size_t i = 0; i <= n; ++i) ASSERT_NEAR(want[0][i], got[0][i], 1e-4);
             }
+    });
+}
+
+TEST(Moments, OneToThirteenChannelsOverSeveralBlocks) {
+    const auto rows = random_rows(14, 1000, 11);
+    for_each_target([&] {
+        for (int channels = 1; channels <= 13; channels += 3)
+            for (const std::size_t n : {255U, 256U, 257U, 999U}) {
+                std::vector<const float*> in;
+                for (int c = 0; c < channels; ++c)
+                    in.push_back(rows[static_cast<std::size_t>(c)].data());
+                std::vector<double> want(moment_count(channels)), got(moment_count(channels));
+                reference::weighted_moments(in.data(), channels, rows[13].data(), n, want.data());
+                weighted_moments(in.data(), channels, rows[13].data(), n, got.data());
+                for (std::size_t i = 0; i < want.size(); ++i)
+                    ASSERT_NEAR(want[i], got[i], 1e-12 * 1000 * static_cast<double>(n))
+                        << "moment " << i << " of " << channels << " channels";
+            }
+    });
+}
+
+TEST(ChiSquare, VariatesAndProbabilitiesAgreeWithReference) {
+    const auto rows = random_rows(8, 100, 12);
+    for_each_target([&] {
+        for (std::size_t offset = 0; offset < 4; ++offset)
+            for (std::size_t n = 0; n <= 70; ++n) {
+                std::array<const float*, 6> bands{};
+                for (std::size_t b = 0; b < 6; ++b) bands[b] = rows[b].data() + offset;
+                std::vector<float> want(n + 1, -7), got(n + 1, -7);
+                reference::squared_variates(bands.data(), 6, rows[6].data(), rows[7].data(), 3, n,
+                                            want.data());
+                squared_variates(bands.data(), 6, rows[6].data(), rows[7].data(), 3, n, got.data());
+                for (std::size_t i = 0; i <= n; ++i)
+                    ASSERT_NEAR(want[i], got[i], 1e-5F * (1 + std::abs(want[i])));
+            }
+        const float nan = std::nanf("");
+        std::vector<float> values{-1, 0, nan, 1e-30F, 1e9F};
+        for (int k = 0; k < 400; ++k) values.push_back(0.1F * static_cast<float>(k));
+        for (int degrees = 1; degrees <= 13; ++degrees)
+            for (std::size_t n : {std::size_t{3}, values.size()}) {
+                std::vector<float> want(n), got(n);
+                reference::chi_square_survival(values.data(), n, degrees, want.data());
+                chi_square_survival(values.data(), n, degrees, got.data());
+                for (std::size_t i = 0; i < n; ++i)
+                    ASSERT_NEAR(want[i], got[i], 1e-6) << values[i] << ", " << degrees;
+                EXPECT_EQ(got[0], 1);
+                EXPECT_EQ(got[2], 1);
+            }
+    });
+}
+
+TEST(ChiSquare, CompressionsAgreeWithReferenceAndSaturate) {
+    const auto rows = random_rows(1, 100, 13);
+    std::vector<float> positive(100);
+    for (std::size_t i = 0; i < 100; ++i) positive[i] = std::abs(rows[0][i]);
+    positive[5] = 0;
+    for_each_target([&] {
+        for (std::size_t n = 0; n <= 70; ++n) {
+            std::vector<float> want(n + 1, -7), got(n + 1, -7);
+            reference::log_compress(positive.data() + 3, n, 0.7F, 2, want.data());
+            log_compress(positive.data() + 3, n, 0.7F, 2, got.data());
+            for (std::size_t i = 0; i <= n; ++i) ASSERT_NEAR(want[i], got[i], 1e-6);
+            reference::squash(rows[0].data() + 3, n, 6, want.data());
+            squash(rows[0].data() + 3, n, 6, got.data());
+            for (std::size_t i = 0; i <= n; ++i) ASSERT_NEAR(want[i], got[i], 3e-6);
+        }
+        float far = 1e6F;
+        squash(&far, 1, 6, &far);
+        EXPECT_NEAR(far, 6, 1e-5);
+    });
+}
+
+TEST(Structure, BestMatchAgreesWithReference) {
+    const auto rows = random_rows(4, 100, 14);
+    std::vector<float> a(100), b(100);
+    for (std::size_t i = 0; i < 100; ++i) {
+        a[i] = std::abs(rows[1][i]);
+        b[i] = i % 7 == 0 ? 0.0F : std::abs(rows[2][i]);  // no texture in one of them
+    }
+    for_each_target([&] {
+        for (std::size_t n = 0; n <= 70; ++n) {
+            std::vector<float> want = rows[3], got = rows[3];
+            reference::keep_best_match(rows[0].data(), 0.1F, a.data(), b.data(), n, want.data());
+            keep_best_match(rows[0].data(), 0.1F, a.data(), b.data(), n, got.data());
+            for (std::size_t i = 0; i < 100; ++i)
+                ASSERT_NEAR(want[i], got[i], 1e-5F * (1 + std::abs(want[i])));
+        }
     });
 }
 

@@ -1,5 +1,6 @@
 #include "kernels/structure.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace fenceline::kernels::reference {
@@ -25,6 +26,13 @@ void channel_product(const float* const* a, const float* const* b, int channels,
         for (int c = 0; c < channels; ++c) sum = std::fma(a[c][i], b[c][i], sum);
         out[i] = sum;
     }
+}
+
+void keep_best_match(const float* sum, float scale, const float* energy_a, const float* energy_b,
+                     std::size_t n, float* best) {
+    for (std::size_t i = 0; i < n; ++i)
+        best[i] = std::max(best[i],
+                           scale * sum[i] / std::max(std::sqrt(energy_a[i] * energy_b[i]), 1e-6F));
 }
 
 }  // namespace fenceline::kernels::reference
