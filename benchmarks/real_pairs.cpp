@@ -1,7 +1,7 @@
 // Change detection on labelled real pairs, pixel by pixel: our difference beside CVA + Otsu and
-// IR-MAD + Otsu, run by our own code on the same data. Usage: real_pairs DATA [--evidence FILE]
-// (DATA as in ../shared/data; FILE takes the evidence of every labelled pixel for
-// train_difference.py).
+// IR-MAD + Otsu, run by our own code on the same data. Usage: real_pairs DATA [--evidence FILE
+// [CITY…]] (DATA as in ../shared/data; FILE takes the evidence of every pixel of the three tune
+// cities, or of those named, for train_difference.py).
 #include <fmt/format.h>
 #include <gdal_priv.h>
 
@@ -209,8 +209,8 @@ void write_evidence(const RealPair& pair, std::ofstream& file) {
     const auto disappeared = change_evidence(pair.before, after, 0.3, {}, true);
     for (int y = 0; y < pair.truth.height(); ++y)
         for (int x = 0; x < pair.truth.width(); ++x) {
-            if (pair.truth.at(x, y) == 0) continue;
-            std::vector<float> row{pair.truth.at(x, y) == 2 ? 1.0F : 0.0F};
+            const std::uint8_t truth = pair.truth.at(x, y);
+            std::vector<float> row{truth == 0 ? -1.0F : truth == 2 ? 1.0F : 0.0F};
             for (const auto& plane : appeared) row.push_back(plane.at(x, y));
             for (const auto& plane : disappeared) row.push_back(plane.at(x, y));
             file.write(reinterpret_cast<const char*>(row.data()),
@@ -272,6 +272,11 @@ int main(int count_of_arguments, char** arguments) {
             tune.push_back(oscd(data, city));
         if (count_of_arguments >= 4 && std::strcmp(arguments[2], "--evidence") == 0) {
             std::ofstream file(arguments[3], std::ios::binary);
+            if (count_of_arguments > 4) tune.clear();
+            for (int k = 4; k < count_of_arguments; ++k)
+                tune.push_back(std::strcmp(arguments[k], "taizhou") == 0
+                                   ? taizhou(data)
+                                   : oscd(data, arguments[k]));
             for (const auto& pair : tune) write_evidence(pair, file);
             return 0;
         }

@@ -4,7 +4,7 @@ directions, a pixel counting by the direction that scores higher.
 
 usage: train_difference.py EVIDENCE [seed]
 EVIDENCE: float32 records [label, 15 evidences of "appeared", 15 of "disappeared"], as `real_pairs --evidence` writes
-them. label: 0 no change, 1 change of unknown direction, 2 appeared, 3 disappeared. Tune data only.
+them. label: -1 not known, 0 no change, 1 change of unknown direction, 2 appeared, 3 disappeared. Tune data only.
 The constant is set so that probability 0.5 is the threshold of the best pixel F1 on the data given.
 """
 import sys
@@ -16,6 +16,7 @@ COUNT = 15
 
 def main():
     rows = np.fromfile(sys.argv[1], np.float32).reshape(-1, 2 * COUNT + 1)
+    rows = rows[rows[:, 0] >= 0]
     label, up, down = rows[:, 0], rows[:, 1:1 + COUNT].astype(np.float64), rows[:, 1 + COUNT:].astype(np.float64)
     scale = np.maximum(up.std(0), 1e-3)
     scale[0] = 1

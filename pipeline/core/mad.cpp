@@ -7,6 +7,7 @@
 
 #include "core/parallel.h"
 #include "kernels/bands.h"
+#include "kernels/chi_square.h"
 #include "kernels/moments.h"
 
 namespace fenceline {
@@ -46,7 +47,68 @@ void regularise(Eigen::MatrixXd& matrix, double ridge) {
         matrix.diagonal().array() += ridge * largest;
 }
 
+/// Canonical variates of two images' bands: columns of a and b; a·x and b·y have unit variance and
+/// correlation rho, largest first.
+struct Canonical {
+    Eigen::MatrixXd a, b;
+    Eigen::VectorXd mean, rho;
+    std::string fault;
+};
+
+/// moments: as weighted_moments() gives them for the bands of the first image, then the second's.
+Canonical canonical_variates(std::span<const double> moments, int bands, double ridge) {
+    Canonical c;
+    const double total = moments[0];
+    c.mean.resize(2 * bands);
+    Eigen::MatrixXd covariance(2 * bands, 2 * bands);
+    for (int i = 0; i < 2 * bands; ++i)
+        c.mean(i) = moments[static_cast<std::size_t>(1 + i)] / total;
+    auto m = static_cast<std::size_t>(1 + 2 * bands);
+    for (int i = 0; i < 2 * bands; ++i)
+        for (int j = i; j < 2 * bands; ++j)
+            covariance(i, j) = covariance(j, i) = moments[m++] / total - c.mean(i) * c.mean(j);
+    Eigen::MatrixXd s11 = covariance.topLeftCorner(bands, bands);
+    Eigen::MatrixXd s22 = covariance.bottomRightCorner(bands, bands);
+    const Eigen::MatrixXd s12 = covariance.topRightCorner(bands, bands);
+    regularise(s11, ridge);
+    regularise(s22, ridge);
+    const Eigen::LLT<Eigen::MatrixXd> l11(s11), l22(s22);
+    if (l11.info() != Eigen::Success || l22.info() != Eigen::Success) {
+        c.fault = "the bands are linearly dependent";
+        return c;
+    }
+    // Canonical correlations: the singular values of the whitened cross-covariance L11⁻¹ Σ12 L22⁻ᵀ.
+    Eigen::MatrixXd whitened = l11.matrixL().solve(s12);
+    whitened = l22.matrixL().solve(whitened.transpose()).transpose().eval();
+    const Eigen::JacobiSVD<Eigen::MatrixXd> svd(whitened,
+                                                Eigen::ComputeFullU | Eigen::ComputeFullV);
+    c.rho = svd.singularValues().cwiseMin(1.0).cwiseMax(0.0);
+    c.a = l11.matrixU().solve(svd.matrixU());
+    c.b = l22.matrixU().solve(svd.matrixV());
+    if (!c.rho.allFinite() || !c.a.allFinite() || !c.b.allFinite())
+        c.fault = "the canonical correlations are not finite";
+    return c;
+}
+
 }  // namespace
+
+MadTransform mad_of_moments(std::span<const double> moments, int bands, double ridge) {
+    MadTransform transform;
+    transform.bands = bands;
+    const Canonical c = canonical_variates(moments, bands, ridge);
+    transform.fault = c.fault;
+    if (!c.fault.empty()) return transform;
+    transform.rounds = 1;
+    for (int i = 0; i < bands; ++i) {
+        transform.mean_first.push_back(c.mean(i));
+        transform.mean_second.push_back(c.mean(bands + i));
+        transform.correlation.push_back(c.rho(i));
+        transform.sigma.push_back(std::sqrt(std::max(kSmallestVariance, 2 * (1 - c.rho(i)))));
+        transform.a.emplace_back(c.a.col(i).begin(), c.a.col(i).end());
+        transform.b.emplace_back(c.b.col(i).begin(), c.b.col(i).end());
+    }
+    return transform;
+}
 
 std::vector<const Plane*> pointers(const std::vector<Plane>& planes) {
     std::vector<const Plane*> all;
@@ -206,38 +268,16 @@ MadTransform fit_mad(std::span<const Plane* const> first, std::span<const Plane*
             transform.fault = "the no-change pixels died out";
             return transform;
         }
-        mean.resize(2 * bands);
-        Eigen::MatrixXd covariance(2 * bands, 2 * bands);
-        for (int i = 0; i < 2 * bands; ++i)
-            mean(i) = moments[static_cast<std::size_t>(1 + i)] / total;
-        std::size_t m = static_cast<std::size_t>(1 + 2 * bands);
-        for (int i = 0; i < 2 * bands; ++i)
-            for (int j = i; j < 2 * bands; ++j)
-                covariance(i, j) = covariance(j, i) = moments[m++] / total - mean(i) * mean(j);
-        Eigen::MatrixXd s11 = covariance.topLeftCorner(bands, bands);
-        Eigen::MatrixXd s22 = covariance.bottomRightCorner(bands, bands);
-        const Eigen::MatrixXd s12 = covariance.topRightCorner(bands, bands);
-        regularise(s11, options.ridge);
-        regularise(s22, options.ridge);
-        const Eigen::LLT<Eigen::MatrixXd> l11(s11), l22(s22);
-        if (l11.info() != Eigen::Success || l22.info() != Eigen::Success) {
-            transform.fault = "the bands are linearly dependent";
+        Canonical found = canonical_variates(moments, bands, options.ridge);
+        if (!found.fault.empty()) {
+            transform.fault = found.fault;
             return transform;
         }
-        // Canonical correlations: the singular values of the whitened cross-covariance L11⁻¹ Σ12
-        // L22⁻ᵀ.
-        Eigen::MatrixXd whitened = l11.matrixL().solve(s12);
-        whitened = l22.matrixL().solve(whitened.transpose()).transpose().eval();
-        const Eigen::JacobiSVD<Eigen::MatrixXd> svd(whitened,
-                                                    Eigen::ComputeFullU | Eigen::ComputeFullV);
-        rho = svd.singularValues().cwiseMin(1.0).cwiseMax(0.0);
-        a = l11.matrixU().solve(svd.matrixU());
-        b = l22.matrixU().solve(svd.matrixV());
+        mean = std::move(found.mean);
+        a = std::move(found.a);
+        b = std::move(found.b);
+        rho = std::move(found.rho);
         transform.rounds = round;
-        if (!rho.allFinite() || !a.allFinite() || !b.allFinite()) {
-            transform.fault = "the canonical correlations are not finite";
-            return transform;
-        }
         const double change = (rho - previous).cwiseAbs().maxCoeff();
         previous = rho;
         if (change < options.convergence) {
@@ -245,23 +285,31 @@ MadTransform fit_mad(std::span<const Plane* const> first, std::span<const Plane*
             break;
         }
         if (round == std::max(1, options.max_rounds)) break;
-        const Eigen::VectorXd inverse_variance =
-            (2.0 * (1.0 - rho.array())).max(kSmallestVariance).inverse().matrix();
-        parallel_items(static_cast<int>((n + kChunk - 1) / kChunk), [&](int chunk) {
-            Eigen::VectorXd x(bands), y(bands);
-            const std::size_t begin = static_cast<std::size_t>(chunk) * kChunk,
-                              end = std::min(n, begin + kChunk);
-            for (std::size_t s = begin; s < end; ++s) {
-                for (int i = 0; i < bands; ++i) {
-                    x(i) = static_cast<double>(channels[static_cast<std::size_t>(i)][s]) - mean(i);
-                    y(i) = static_cast<double>(channels[static_cast<std::size_t>(i + bands)][s]) -
-                           mean(i + bands);
-                }
-                double z = 0;
-                for (int i = 0; i < bands; ++i)
-                    z += std::pow(a.col(i).dot(x) - b.col(i).dot(y), 2) * inverse_variance(i);
-                weights[s] = static_cast<float>(chi_square_survival(z, bands));
+        // Σ(MAD_i/σ_i)² as linear combinations of all channels, then their χ² probability.
+        const auto width = static_cast<std::size_t>(2 * bands);
+        std::vector<float> combination(static_cast<std::size_t>(bands) * width),
+            constants(static_cast<std::size_t>(bands));
+        for (int i = 0; i < bands; ++i) {
+            const double inverse_sigma =
+                1 / std::sqrt(std::max(kSmallestVariance, 2 * (1 - rho(i))));
+            float* row = combination.data() + static_cast<std::size_t>(i) * width;
+            double constant = 0;
+            for (int j = 0; j < bands; ++j) {
+                row[j] = static_cast<float>(a(j, i) * inverse_sigma);
+                row[j + bands] = static_cast<float>(-b(j, i) * inverse_sigma);
+                constant += (b(j, i) * mean(j + bands) - a(j, i) * mean(j)) * inverse_sigma;
             }
+            constants[static_cast<std::size_t>(i)] = static_cast<float>(constant);
+        }
+        parallel_items(static_cast<int>((n + kChunk - 1) / kChunk), [&](int chunk) {
+            const std::size_t begin = static_cast<std::size_t>(chunk) * kChunk,
+                              count = std::min(kChunk, n - begin);
+            std::vector<const float*> rows;
+            for (const auto& channel : channels) rows.push_back(channel.data() + begin);
+            kernels::squared_variates(rows.data(), 2 * bands, combination.data(), constants.data(),
+                                      bands, count, weights.data() + begin);
+            kernels::chi_square_survival(weights.data() + begin, count, bands,
+                                         weights.data() + begin);
         });
     }
     for (int i = 0; i < bands; ++i) {
@@ -296,23 +344,21 @@ Plane mad_chi_square(std::span<const Plane* const> first, std::span<const Plane*
     Plane chi_square(seen.width(), seen.height());
     const auto n = static_cast<std::size_t>(transform.bands);
     if (!transform.fault.empty() || n == 0) return chi_square;
-    std::vector<std::vector<float>> weights(n);
-    std::vector<float> constants(n);
+    std::vector<float> weights, constants;
     for (std::size_t i = 0; i < n; ++i) {
         double constant = 0;
         for (std::size_t j = 0; j < n; ++j) {
-            weights[i].push_back(static_cast<float>(transform.a[i][j] / transform.sigma[i]));
+            weights.push_back(static_cast<float>(transform.a[i][j] / transform.sigma[i]));
             constant -= transform.a[i][j] / transform.sigma[i] * transform.mean_first[j];
         }
         for (std::size_t j = 0; j < n; ++j) {
-            weights[i].push_back(static_cast<float>(-transform.b[i][j] / transform.sigma[i]));
+            weights.push_back(static_cast<float>(-transform.b[i][j] / transform.sigma[i]));
             constant += transform.b[i][j] / transform.sigma[i] * transform.mean_second[j];
         }
-        constants[i] = static_cast<float>(constant);
+        constants.push_back(static_cast<float>(constant));
     }
     const auto width = static_cast<std::size_t>(seen.width());
     parallel_rows(seen.height(), [&](int y0, int y1) {
-        std::vector<float> variate(width);
         std::vector<const float*> rows(2 * n);
         for (int y = y0; y < y1; ++y) {
             float* out = chi_square.row(y);
@@ -320,11 +366,8 @@ Plane mad_chi_square(std::span<const Plane* const> first, std::span<const Plane*
                 rows[j] = first[j]->row(y);
                 rows[n + j] = second[j]->row(y);
             }
-            for (std::size_t i = 0; i < n; ++i) {
-                kernels::combine_bands(rows.data(), static_cast<int>(2 * n), weights[i].data(),
-                                       constants[i], width, variate.data());
-                for (std::size_t x = 0; x < width; ++x) out[x] += variate[x] * variate[x];
-            }
+            kernels::squared_variates(rows.data(), static_cast<int>(2 * n), weights.data(),
+                                      constants.data(), static_cast<int>(n), width, out);
             const std::uint8_t* ok = seen.row(y);
             for (std::size_t x = 0; x < width; ++x)
                 if (ok[x] == 0) out[x] = 0;

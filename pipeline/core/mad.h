@@ -60,6 +60,10 @@ struct MadTransform {
 MadTransform fit_mad(std::span<const Plane* const> first, std::span<const Plane* const> second,
                      const Mask& seen, const MadOptions& options);
 
+/// The plain transform (Nielsen 1998) from the moments of all pixels, as
+/// kernels::weighted_moments() gives them for the first image's bands, then the second's.
+MadTransform mad_of_moments(std::span<const double> moments, int bands, double ridge);
+
 /// Σ(MAD_i/σ_i)² per pixel; 0 where seen is 0.
 Plane mad_chi_square(std::span<const Plane* const> first, std::span<const Plane* const> second,
                      const Mask& seen, const MadTransform& transform);

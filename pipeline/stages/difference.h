@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -72,6 +73,18 @@ struct ChangeMap {
 /// METHODS.md 4.
 ChangeMap difference(const Scene& before, const Scene& after, double sigma_r_px,
                      const DifferenceOptions& options);
+
+/// The same for pairs that are too large to hold at once: statistics from samples of both scenes
+/// (any mosaic of their pixels at full resolution), then the evidence of rows as they come, then
+/// the decision. width, height: of the whole image. 4 bytes a pixel are kept.
+struct DifferenceScores;
+std::shared_ptr<DifferenceScores> start_difference(const Scene& before, const Scene& after,
+                                                   int width, int height, double sigma_r_px);
+/// Rows [y0, y1) of the image, each once, in any order. before, after: rows from first_row on,
+/// which reach kEvidenceHalo rows further than y0 and y1, or to the image's border.
+void add_difference_rows(DifferenceScores& scores, const Scene& before, const Scene& after,
+                         int first_row, int y0, int y1, const DifferenceOptions& options);
+ChangeMap finish_difference(const DifferenceScores& scores, const DifferenceOptions& options);
 
 /// The evidence that a pixel's score is made of (a fixed-weight logistic sum), each about 0 on
 /// unchanged ground. Told for "something appeared"; for "disappeared" the images change places.

@@ -38,5 +38,15 @@ inline constexpr std::array<float, kEvidenceCount> kCoarseWeights{
 // above the pair's own median: the best threshold of aguasclaras, bordeaux and nantes together,
 // each left out in turn (3.9–4.8).
 inline constexpr double kCoarseDeviations = 4.5;
+// Below 25 m the score is averaged over pixels that reach so far (m), and what then counts as
+// change lies further out in a narrower null; but a pair's own null says nothing where half of the
+// ground is another season (all of hongkong stayed under it), so that at most this share of the
+// pixels need be passed by. Both from the three tune cities together, objects with their hysteresis
+// (F1 .323; .315–.323 for 6 to 9 deviations and shares of .6 to 1 %; .24 without the mean).
+inline constexpr double kCoarseReach = 25;
+inline constexpr double kSmoothDeviations = 8;
+inline constexpr double kCoarseShare = 0.007;
+// Never under this: a share of the pixels always lies above a quantile, changed or not.
+inline constexpr double kCoarseLeast = -2;
 
 }  // namespace fenceline

@@ -192,6 +192,16 @@ Mask structurally_stable(const BlockAverages& blocks) {
     return count >= 4 * kFewestSamples ? stable : blocks.seen;
 }
 
+/// χ² that is exceeded with this probability (0–1), by bisection.
+double chi_square_quantile(double survival, int degrees_of_freedom) {
+    double low = 0, high = 100.0 * degrees_of_freedom;
+    for (int step = 0; step < 60; ++step) {
+        const double middle = (low + high) / 2;
+        (chi_square_survival(middle, degrees_of_freedom) > survival ? low : high) = middle;
+    }
+    return low;
+}
+
 /// The re-weighted statistic is not χ² in practice: weighting by it cuts the noise's own tails off
 /// and shrinks σ round by round. Its lowest two per cent, which hold unchanged ground only, is held
 /// against χ²'s own.
@@ -203,12 +213,7 @@ double null_scale(const Plane& chi_square, const Mask& seen, int bands) {
     if (values.size() < 50) return 1;
     const auto lowest = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 50);
     std::nth_element(values.begin(), lowest, values.end());
-    double low = 0, high = 100;  // χ² below which two per cent lie
-    for (int step = 0; step < 60; ++step) {
-        const double middle = (low + high) / 2;
-        (chi_square_survival(middle, bands) > 0.98 ? low : high) = middle;
-    }
-    return std::max(1.0, static_cast<double>(*lowest) / low);
+    return std::max(1.0, static_cast<double>(*lowest) / chi_square_quantile(0.98, bands));
 }
 
 /// Why IR-MAD's unchanged blocks may not be relied on; empty: they may.
@@ -285,12 +290,13 @@ Normalization normalize(const Scene& target, const Scene& reference,
         int count = 0;
         if (transform.fault.empty()) {
             const Plane chi_square = mad_chi_square(first, second, blocks.seen, transform);
-            const double scale = null_scale(chi_square, blocks.seen, transform.bands);
+            const double limit =
+                null_scale(chi_square, blocks.seen, transform.bands) *
+                chi_square_quantile(options.no_change_probability, transform.bands);
             for (int y = 0; y < unchanged.height(); ++y)
                 for (int x = 0; x < unchanged.width(); ++x)
                     if (blocks.seen.at(x, y) != 0 &&
-                        chi_square_survival(static_cast<double>(chi_square.at(x, y)) / scale,
-                                            transform.bands) > options.no_change_probability) {
+                        static_cast<double>(chi_square.at(x, y)) < limit) {
                         unchanged.at(x, y) = 1;
                         ++count;
                     }
