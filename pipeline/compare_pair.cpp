@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compare_large.h"
 #include "core/error.h"
 #include "core/projection.h"
 #include "core/version.h"
@@ -45,20 +46,28 @@ CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOpti
     progress.stage("observe", 2);
     const Ring before_lonlat = image_footprint(before, options.georef);
     out.grid = pair_grid(before, after, before_lonlat, options.observe, options.georef);
-    check_memory(out.grid, std::max(before.band_count, after.band_count), options.max_memory_bytes);
     const Grid working = with_metric_crs(out.grid), twin = metric_twin(out.grid);
+    const bool large = static_cast<double>(out.grid.width) * out.grid.height > kLargePairPixels;
+    if (large) {
+        compare_large(before, after, working, before_lonlat, options, progress, out);
+    } else {
+        check_memory(out.grid, std::max(before.band_count, after.band_count),
+                     options.max_memory_bytes);
+    }
     const auto read = [&](const SceneInfo& info, const Warp& warp) {
         Scene scene = read_scene(info, working, warp, before_lonlat, options);
         scene.raster.grid = twin;
         return scene;
     };
-    out.before = read(before, {});
-    progress.step(before.id);
-    out.after = read(after, {});
-    progress.step(after.id);
+    if (!large) {
+        out.before = read(before, {});
+        progress.step(before.id);
+        out.after = read(after, {});
+        progress.step(after.id);
 
-    progress.stage("align", 1);
-    out.alignment = align(out.after, out.before, options.align);
+        progress.stage("align", 1);
+        out.alignment = align(out.after, out.before, options.align);
+    }
     std::string caveat = out.alignment.reason;
     if (out.alignment.status == RegistrationStatus::fail) {
         if (!options.assume_registered)
@@ -69,22 +78,24 @@ CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOpti
         caveat = "not registered, the georeferences were trusted: " + caveat;
         out.alignment.target_from_reference = {};
         out.alignment.model = "identity";
-    } else if (!out.alignment.target_from_reference.is_identity()) {
+    } else if (!large && !out.alignment.target_from_reference.is_identity()) {
         const SceneInfo info = out.after.info;
         out.after = {};  // both copies at once would be half as much memory again
         out.after = read(info, out.alignment.target_from_reference);
     }
-    progress.step(after.id);
+    if (!large) {
+        progress.step(after.id);
 
-    progress.stage("normalize", 1);
-    out.normalization = normalize(out.after, out.before, options.normalize);
-    apply(out.normalization, out.after.raster);
-    progress.step(after.id);
+        progress.stage("normalize", 1);
+        out.normalization = normalize(out.after, out.before, options.normalize);
+        apply(out.normalization, out.after.raster);
+        progress.step(after.id);
 
-    progress.stage("difference", 1);
-    const double sigma_px = out.alignment.rmse_m / twin.gsd();
-    out.map = difference(out.before, out.after, sigma_px, options.difference);
-    progress.step(after.id);
+        progress.stage("difference", 1);
+        const double sigma_px = out.alignment.rmse_m / twin.gsd();
+        out.map = difference(out.before, out.after, sigma_px, options.difference);
+        progress.step(after.id);
+    }
 
     Report& report = out.report;
     report.software = {"fenceline", version(), ""};

@@ -90,13 +90,14 @@ std::string kind_of_mask(const std::string& path) {
 }
 
 void add_given_mask(const std::string& path, const std::string& kind, const Warp& warp,
-                    const GeorefOptions& georef, GridImage& image) {
+                    Point origin_px, const GeorefOptions& georef, GridImage& image) {
+    const auto target = [&](Point px) { return warp(px + origin_px) - origin_px; };
     const DatasetPtr mask = open_image(path);
     const Georeference georeference(path, *mask, georef);
     const Grid& grid = image.raster.grid;
     double x1 = grid.width, y1 = grid.height, x0 = 0, y0 = 0;
     for (const Point corner : {Point{0, 0}, Point{x1, 0}, Point{0, y1}, Point{x1, y1}}) {
-        const Point p = warp(corner);
+        const Point p = target(corner);
         x0 = std::min(x0, p.x);
         y0 = std::min(y0, p.y);
         x1 = std::max(x1, p.x);
@@ -121,7 +122,7 @@ void add_given_mask(const std::string& path, const std::string& kind, const Warp
         double low_x = width, low_y = height, high_x = -1, high_y = -1;
         for (int y = 0; y < rows; ++y)
             for (int x = 0; x < grid.width; ++x) {
-                const Point p = lattice(warp({x + 0.5, ty + y + 0.5}));
+                const Point p = lattice(target({x + 0.5, ty + y + 0.5}));
                 const bool inside = p.x >= 0 && p.y >= 0 && p.x < width && p.y < height;
                 places[static_cast<std::size_t>(y) * static_cast<std::size_t>(grid.width) +
                        static_cast<std::size_t>(x)] = inside ? p : Point{-1, -1};

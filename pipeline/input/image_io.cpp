@@ -11,6 +11,7 @@
 #include <fstream>
 #include <limits>
 #include <memory>
+#include <optional>
 
 #include "core/error.h"
 #include "core/parallel.h"
@@ -362,6 +363,55 @@ class SourcePlaces {
     Box needed_;
 };
 
+Grid grid_of_window(const Grid& grid, const Window& window) {
+    Grid part = grid;
+    const Point origin = grid.map_from_px({window.x * 1.0, window.y * 1.0});
+    part.geotransform[0] = origin.x;
+    part.geotransform[3] = origin.y;
+    part.width = window.width;
+    part.height = window.height;
+    return part;
+}
+
+/// Where a row of places starts when each of them is the middle of a source pixel and the next
+/// pixel's is beside it: such a row is copied, not interpolated.
+std::optional<Point> whole_pixels(const std::vector<Point>& places) {
+    constexpr double kOff = 1e-4;  // px; far below what 16 bits could show
+    const Point start{std::floor(places.front().x), std::floor(places.front().y)};
+    double worst = 0;
+    for (std::size_t x = 0; x < places.size(); ++x) {
+        const double dx = std::abs(places[x].x - (start.x + static_cast<double>(x) + 0.5));
+        const double dy = std::abs(places[x].y - (start.y + 0.5));
+        worst = std::max(worst, std::max(dx, dy));
+    }
+    // NaN and infinite places compare false.
+    if (worst < kOff) return start;
+    return std::nullopt;
+}
+
+/// One row of samples as they are; n pixels from source pixel `start` on to out_x of row out_y.
+void copy_row(const SourceWindow& samples, Point start, int source_width, int source_height, int n,
+              int out_x, int out_y, GridImage& out) {
+    const int sy = static_cast<int>(start.y), sx = static_cast<int>(start.x);
+    if (sy < 0 || sy >= source_height) return;
+    const int begin = std::max(0, -sx), end = std::min(n, source_width - sx);
+    if (end <= begin) return;
+    const std::size_t from = samples.at(sx + begin, sy);
+    const auto count = static_cast<std::size_t>(end - begin);
+    std::uint8_t* valid = out.raster.valid.row(out_y) + out_x + begin;
+    std::uint8_t* masks = out.masks.row(out_y) + out_x + begin;
+    for (std::size_t i = 0; i < count; ++i) {
+        const bool ok = samples.valid[from + i] != 0;
+        valid[i] = ok;
+        masks[i] = !ok ? kNoData : samples.saturated[from + i] != 0 ? kSaturated : 0;
+    }
+    for (std::size_t b = 0; b < samples.bands.size(); ++b) {
+        const float* in = samples.bands[b].data() + from;
+        float* to = out.raster.bands[b].row(out_y) + out_x + begin;
+        for (std::size_t i = 0; i < count; ++i) to[i] = valid[i] != 0 ? in[i] : 0.0F;
+    }
+}
+
 Box warped_box(const Grid& grid, const Warp& warp) {
     Box box;
     const int across = std::max(1, grid.width / 16), down = std::max(1, grid.height / 16);
@@ -374,30 +424,59 @@ Box warped_box(const Grid& grid, const Warp& warp) {
 
 }  // namespace
 
-GridImage read_on_grid(const SceneInfo& info, const Grid& grid, const Warp& warp,
-                       const GeorefOptions& options) {
-    const Source source = open_source(info.path);
-    const Georeference georeference(info.path, *source.image, options);
-    const std::size_t band_count = source.bands.data.size();
-    if (band_count == 0) throw DataError(info.path, "it has no data band, only transparency");
+struct GridReader::Impl {
+    SceneInfo info;
+    Grid grid;
+    Warp warp;
+    GeorefOptions options;
+    Source source;
+    std::unique_ptr<Georeference> georeference;
+    std::unique_ptr<SourceLattice> lattice;
+    double ratio_x = 1, ratio_y = 1;  // source pixels per grid pixel, at the middle of the grid
+};
 
+GridReader::~GridReader() = default;
+GridReader::GridReader(GridReader&&) noexcept = default;
+
+GridReader::GridReader(const SceneInfo& info, const Grid& grid, const Warp& warp,
+                       const GeorefOptions& options)
+    : impl_(std::make_unique<Impl>()) {
+    Impl& i = *impl_;
+    i.info = info;
+    i.grid = grid;
+    i.warp = warp;
+    i.options = options;
+    i.source = open_source(info.path);
+    i.georeference = std::make_unique<Georeference>(info.path, *i.source.image, options);
+    if (i.source.bands.data.empty())
+        throw DataError(info.path, "it has no data band, only transparency");
     const Box box = warped_box(grid, warp);
     if (!(box.x1 >= box.x0)) throw DataError(info.path, "its registration leads nowhere");
-    const SourceLattice lattice(georeference, grid, box.x0 - 2, box.y0 - 2, box.x1 + 2, box.y1 + 2,
-                                0.01);
-
-    // Source pixels per grid pixel, each axis, at the middle of the grid.
+    i.lattice = std::make_unique<SourceLattice>(*i.georeference, grid, box.x0 - 2, box.y0 - 2,
+                                                box.x1 + 2, box.y1 + 2, 0.01);
+    const SourceLattice& lattice = *i.lattice;
     const Point middle{0.5 * grid.width, 0.5 * grid.height};
     const Point centre = lattice(warp(middle)), east = lattice(warp({middle.x + 1, middle.y})),
                 south = lattice(warp({middle.x, middle.y + 1}));
-    const double ratio_x = std::hypot(east.x - centre.x, south.x - centre.x);
-    const double ratio_y = std::hypot(east.y - centre.y, south.y - centre.y);
-    const double ratio = std::max(ratio_x, ratio_y);
+    i.ratio_x = std::hypot(east.x - centre.x, south.x - centre.x);
+    i.ratio_y = std::hypot(east.y - centre.y, south.y - centre.y);
+    const double ratio = std::max(i.ratio_x, i.ratio_y);
     if (!std::isfinite(ratio)) throw DataError(info.path, "the image lies outside the area");
     if (ratio > kMaxRatio)
         throw DataError(info.path,
                         fmt::format("its pixels are {:.0f} times finer than the grid's", ratio),
                         "choose a finer grid (--observe.gsd_m)");
+}
+
+GridImage GridReader::read(const Window& window) {
+    const SceneInfo& info = impl_->info;
+    const Source& source = impl_->source;
+    const SourceLattice& lattice = *impl_->lattice;
+    const Warp& warp = impl_->warp;
+    const double ratio_x = impl_->ratio_x, ratio_y = impl_->ratio_y,
+                 ratio = std::max(ratio_x, ratio_y);
+    const std::size_t band_count = source.bands.data.size();
+    const Grid grid = grid_of_window(impl_->grid, window);
     const bool widen = ratio > kWidenFrom;
     const double wide_x = widen ? std::max(1.0, ratio_x) : 1.0,
                  wide_y = widen ? std::max(1.0, ratio_y) : 1.0;
@@ -428,8 +507,7 @@ GridImage read_on_grid(const SceneInfo& info, const Grid& grid, const Warp& warp
     for (int ty = 0; ty < grid.height; ty += strip_h)
         for (int tx = 0; tx < grid.width; tx += strip_w) {
             throw_if_cancelled();
-            const Window tile =
-                intersect({tx, ty, strip_w, strip_h}, {0, 0, grid.width, grid.height});
+            const Window tile = intersect({window.x + tx, window.y + ty, strip_w, strip_h}, window);
             const std::size_t columns = static_cast<std::size_t>(tile.width);
             const SourcePlaces places(lattice, warp, tile, source.width, source.height);
             const Box& needed = places.needed();
@@ -461,8 +539,15 @@ GridImage read_on_grid(const SceneInfo& info, const Grid& grid, const Warp& warp
                     first.clear();
                     target.clear();
                     places.row(y, row_places.data());
-                    std::uint8_t* valid = out.raster.valid.row(tile.y + y);
-                    std::uint8_t* masks = out.masks.row(tile.y + y);
+                    const int out_y = tile.y + y - window.y;
+                    std::uint8_t* valid = out.raster.valid.row(out_y);
+                    std::uint8_t* masks = out.masks.row(out_y);
+                    if (const std::optional<Point> start = whole_pixels(row_places);
+                        start && !widen) {
+                        copy_row(samples, *start, source.width, source.height, tile.width,
+                                 tile.x - window.x, out_y, out);
+                        continue;
+                    }
                     for (int x = 0; x < tile.width; ++x) {
                         const Point p = row_places[static_cast<std::size_t>(x)];
                         if (!(p.x >= 0 && p.y >= 0 && p.x < source.width && p.y < source.height))
@@ -470,11 +555,11 @@ GridImage read_on_grid(const SceneInfo& info, const Grid& grid, const Warp& warp
                         const std::size_t nearest =
                             samples.at(static_cast<int>(p.x), static_cast<int>(p.y));
                         if (samples.valid[nearest] == 0) continue;
-                        const int gx = tile.x + x;
+                        const int gx = tile.x + x - window.x;
                         if (widen) {
                             if (!sample_widened(samples, p, wide_x, wide_y, values)) continue;
                             for (std::size_t b = 0; b < band_count; ++b)
-                                out.raster.bands[b].row(tile.y + y)[gx] = values[b];
+                                out.raster.bands[b].row(out_y)[gx] = values[b];
                         } else {
                             const double u = p.x - 0.5, v = p.y - 0.5;
                             const double fu = std::floor(u), fv = std::floor(v);
@@ -490,7 +575,7 @@ GridImage read_on_grid(const SceneInfo& info, const Grid& grid, const Warp& warp
                             } else {
                                 sample_border(samples, p, values);
                                 for (std::size_t b = 0; b < band_count; ++b)
-                                    out.raster.bands[b].row(tile.y + y)[gx] = values[b];
+                                    out.raster.bands[b].row(out_y)[gx] = values[b];
                             }
                         }
                         valid[gx] = 1;
@@ -499,18 +584,26 @@ GridImage read_on_grid(const SceneInfo& info, const Grid& grid, const Warp& warp
                     for (std::size_t b = 0; b < band_count && !first.empty(); ++b) {
                         kernels::cubic_sample(samples.bands[b].data(), stride, first.data(),
                                               fx.data(), fy.data(), first.size(), result.data());
-                        float* row = out.raster.bands[b].row(tile.y + y);
+                        float* row = out.raster.bands[b].row(out_y);
                         for (std::size_t k = 0; k < target.size(); ++k) row[target[k]] = result[k];
                     }
                 }
             });
         }
-    if (!any) throw DataError(info.path, "the image lies outside the area");
+    // A strip may well lie outside; the whole grid may not.
+    if (!any && grid.width == impl_->grid.width && grid.height == impl_->grid.height)
+        throw DataError(info.path, "the image lies outside the area");
     if (!info.mask_path.empty()) {
-        add_given_mask(info.mask_path, info.mask_kind, warp, options, out);
+        add_given_mask(info.mask_path, info.mask_kind, warp, {window.x * 1.0, window.y * 1.0},
+                       impl_->options, out);
         out.mask_given = true;
     }
     return out;
+}
+
+GridImage read_on_grid(const SceneInfo& info, const Grid& grid, const Warp& warp,
+                       const GeorefOptions& options) {
+    return GridReader(info, grid, warp, options).read({0, 0, grid.width, grid.height});
 }
 
 std::string sha256_of_file(const std::string& path) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,25 @@ struct GridImage {
     Raster raster;
     Mask masks;  ///< kNoData, kSaturated and what the given mask says (cloud, shadow, snow, haze)
     bool mask_given = false;
+};
+
+/// An image that is read onto one window of a grid after the other, the file staying open: what
+/// read_on_grid() does, for grids that are too large to hold. Values do not depend on the windows.
+class GridReader {
+  public:
+    /// Throws DataError (unreadable, no georeference, far too fine for the grid).
+    GridReader(const SceneInfo& info, const Grid& grid, const Warp& warp,
+               const GeorefOptions& georef);
+    ~GridReader();
+    GridReader(GridReader&&) noexcept;
+    GridReader& operator=(GridReader&&) = delete;
+    /// A window inside the grid; one call at a time. Windows without any pixel of the image are no
+    /// data throughout, unless the window is the whole grid (DataError).
+    GridImage read(const Window& window);
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
 };
 
 /// Samples the source once: cubic (Keys 1981, a = -0.5; averaged over the footprint when the source

@@ -56,23 +56,18 @@ void write_change_map(const std::string& path, const ChangeMap& map, const Grid&
     if (width <= 0 || height <= 0 || grid.width != width || grid.height != height ||
         map.probability.width() != width || map.probability.height() != height)
         throw DataError(path, "the change map and its grid differ in size");
-    Raster raster;
-    raster.grid = grid;
-    raster.roles = {BandRole::other, BandRole::other};
-    raster.valid = Mask(width, height);
-    raster.bands.emplace_back(width, height);
-    for (int y = 0; y < height; ++y)
-        for (int x = 0; x < width; ++x) {
-            const std::uint8_t value = map.change_class.at(x, y);
-            raster.bands[0].at(x, y) = static_cast<float>(value);
-            raster.valid.at(x, y) = value != static_cast<std::uint8_t>(ChangeClass::not_observed);
-        }
-    raster.bands.push_back(map.probability);
     metadata.band_descriptions = {"class", "probability"};
     metadata.overview_resampling = "NEAREST";
     for (const ClassStyle& c : kClasses) metadata.tags[fmt::format("CLASS_{}", c.value)] = c.name;
-    write_cog(path, raster, PixelType::f32, static_cast<double>(ChangeClass::not_observed),
-              metadata);
+    constexpr auto kNotObserved = static_cast<std::uint8_t>(ChangeClass::not_observed);
+    const auto row = [&](int band, int y, float* out) {
+        const std::uint8_t* value = map.change_class.row(y);
+        const float* probability = map.probability.row(y);
+        for (int x = 0; x < width; ++x)
+            out[x] = band == 0 || value[x] == kNotObserved ? static_cast<float>(value[x])
+                                                           : probability[x];
+    };
+    write_cog_rows(path, grid, 2, row, static_cast<double>(kNotObserved), metadata);
 
     const std::string style_path = std::filesystem::path(path).replace_extension(".qml").string();
     const std::string style = change_map_style();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -26,5 +27,13 @@ enum class PixelType { u8, u16, f32 };
 /// DataError (disk full included).
 void write_cog(const std::string& path, const Raster& raster, PixelType type, double no_data,
                const TiffMetadata& metadata);
+
+/// Fills a row of one band (0-based): grid.width values.
+using RowSource = std::function<void(int band, int y, float* row)>;
+/// Writes float bands as a Cloud Optimised GeoTIFF whose rows are made when they are asked for
+/// (some of them more than once, for the overviews), so that no copy of the image is held. Throws
+/// as write_cog().
+void write_cog_rows(const std::string& path, const Grid& grid, int bands, const RowSource& source,
+                    double no_data, const TiffMetadata& metadata);
 
 }  // namespace fenceline

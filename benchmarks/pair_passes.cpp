@@ -1,0 +1,348 @@
+// Single passes over one large pair, for `./dev bench peers` and `./dev bench scale`: what other
+// programs offer as one tool each, done with our kernels, and the floor under all of them.
+//   pair_passes make SIZE BANDS BEFORE AFTER   draws a pair (uint16, tiled deflate)
+//   pair_passes floor BEFORE AFTER             decodes both on all cores and keeps nothing
+//   pair_passes absdiff BEFORE AFTER OUT       mean absolute difference of the bands, 8 bit, COG
+//   pair_passes mad BEFORE AFTER OUT           plain MAD variates, float32
+// Each prints wall seconds, processor seconds and peak memory on one line.
+#include <fmt/format.h>
+#include <gdal_priv.h>
+#include <sys/resource.h>
+#include <tbb/enumerable_thread_specific.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/mad.h"
+#include "core/parallel.h"
+#include "kernels/bands.h"
+#include "kernels/moments.h"
+
+namespace {
+using namespace fenceline;
+
+constexpr int kRows = 512;  // of a strip: the files' blocks
+
+struct Close {
+    void operator()(GDALDataset* image) const { GDALClose(image); }
+};
+using Image = std::unique_ptr<GDALDataset, Close>;
+
+Image open(const std::string& path) {
+    Image image(GDALDataset::Open(path.c_str(), GDAL_OF_RASTER | GDAL_OF_READONLY));
+    if (!image) throw std::runtime_error(path + ": " + CPLGetLastErrorMsg());
+    return image;
+}
+
+void check(CPLErr error) {
+    if (error != CE_None) throw std::runtime_error(CPLGetLastErrorMsg());
+}
+
+/// Both images, opened once per thread; strips as planes of uint16.
+class PairFiles {
+  public:
+    PairFiles(std::string before, std::string after)
+        : before_(std::move(before)), after_(std::move(after)) {
+        const Image image = open(before_), other = open(after_);
+        width = image->GetRasterXSize();
+        height = image->GetRasterYSize();
+        bands = image->GetRasterCount();
+        image->GetGeoTransform(transform.data());
+        projection = image->GetProjectionRef();
+        if (other->GetRasterXSize() != width || other->GetRasterYSize() != height ||
+            other->GetRasterCount() != bands)
+            throw std::runtime_error(after_ + ": differs in size from " + before_);
+    }
+    struct Strip {
+        int rows = 0;
+        std::vector<std::uint16_t> before, after;
+    };
+    int strips() const { return (height + kRows - 1) / kRows; }
+    /// The thread's own buffer, filled.
+    const Strip& read(int strip) {
+        Local& local = locals_.local();
+        if (!local.before) {
+            local.before = open(before_);
+            local.after = open(after_);
+        }
+        local.strip.rows = std::min(kRows, height - strip * kRows);
+        const auto n = static_cast<std::size_t>(width) *
+                       static_cast<std::size_t>(local.strip.rows) * static_cast<std::size_t>(bands);
+        local.strip.before.resize(n);
+        local.strip.after.resize(n);
+        check(local.before->RasterIO(GF_Read, 0, strip * kRows, width, local.strip.rows,
+                                     local.strip.before.data(), width, local.strip.rows, GDT_UInt16,
+                                     bands, nullptr, 0, 0, 0, nullptr));
+        check(local.after->RasterIO(GF_Read, 0, strip * kRows, width, local.strip.rows,
+                                    local.strip.after.data(), width, local.strip.rows, GDT_UInt16,
+                                    bands, nullptr, 0, 0, 0, nullptr));
+        return local.strip;
+    }
+    int width = 0, height = 0, bands = 0;
+    std::array<double, 6> transform{};
+    std::string projection;
+
+  private:
+    struct Local {
+        Image before, after;
+        Strip strip;
+    };
+    std::string before_, after_;
+    tbb::enumerable_thread_specific<Local> locals_;
+};
+
+void floor_of(const std::string& before, const std::string& after) {
+    PairFiles files(before, after);
+    parallel_items(files.strips(), [&](int i) { files.read(i); });
+}
+
+void absolute_difference(const std::string& before, const std::string& after,
+                         const std::string& out) {
+    PairFiles files(before, after);
+    const auto width = static_cast<std::size_t>(files.width);
+    std::vector<std::uint8_t> map(width * static_cast<std::size_t>(files.height));
+    parallel_items(files.strips(), [&](int i) {
+        const PairFiles::Strip& strip = files.read(i);
+        const std::size_t n = width * static_cast<std::size_t>(strip.rows);
+        std::uint8_t* to = map.data() + static_cast<std::size_t>(i) * kRows * width;
+        constexpr std::size_t kPiece = 4096;
+        std::vector<std::uint16_t> sum(kPiece);
+        for (std::size_t begin = 0; begin < n; begin += kPiece) {
+            const std::size_t count = std::min(kPiece, n - begin);
+            std::fill(sum.begin(), sum.end(), std::uint16_t{0});
+            for (int b = 0; b < files.bands; ++b) {
+                const std::size_t at = static_cast<std::size_t>(b) * n + begin;
+                const std::uint16_t *u = strip.before.data() + at, *v = strip.after.data() + at;
+                for (std::size_t k = 0; k < count; ++k) {
+                    const std::uint16_t high = std::max(u[k], v[k]), low = std::min(u[k], v[k]);
+                    sum[k] = static_cast<std::uint16_t>(
+                        sum[k] + (static_cast<std::uint16_t>(high - low) >> 6));
+                }
+            }
+            for (std::size_t k = 0; k < count; ++k)
+                to[begin + k] = static_cast<std::uint8_t>(std::min<std::uint16_t>(sum[k], 255));
+        }
+    });
+    GDALDriver* memory = GetGDALDriverManager()->GetDriverByName("MEM");
+    GDALDriver* cog = GetGDALDriverManager()->GetDriverByName("COG");
+    const Image image(memory->Create("", files.width, files.height, 0, GDT_Byte, nullptr));
+    const std::string pointer = fmt::format("{}", static_cast<const void*>(map.data()));
+    char** band = CSLSetNameValue(nullptr, "DATAPOINTER", pointer.c_str());
+    check(image->AddBand(GDT_Byte, band));
+    CSLDestroy(band);
+    image->SetGeoTransform(files.transform.data());
+    image->SetProjection(files.projection.c_str());
+    char** options = CSLSetNameValue(nullptr, "COMPRESS", "DEFLATE");
+    options = CSLSetNameValue(options, "LEVEL", "1");
+    options = CSLSetNameValue(options, "NUM_THREADS", "ALL_CPUS");
+    const Image written(cog->CreateCopy(out.c_str(), image.get(), 0, options, nullptr, nullptr));
+    CSLDestroy(options);
+    if (!written) throw std::runtime_error(CPLGetLastErrorMsg());
+}
+
+void plain_mad(const std::string& before, const std::string& after, const std::string& out) {
+    PairFiles files(before, after);
+    const int bands = files.bands, channels = 2 * bands;
+    const auto width = static_cast<std::size_t>(files.width);
+    const std::size_t count = kernels::moment_count(channels);
+    std::vector<std::vector<double>> part(static_cast<std::size_t>(files.strips()));
+    const auto rows_of = [&](const PairFiles::Strip& strip, int y,
+                             std::vector<std::vector<float>>& rows,
+                             std::vector<const float*>& pointers) {
+        const std::size_t plane = width * static_cast<std::size_t>(strip.rows);
+        pointers.clear();
+        for (int c = 0; c < channels; ++c) {
+            const auto& source = c < bands ? strip.before : strip.after;
+            const std::uint16_t* from = source.data() +
+                                        static_cast<std::size_t>(c % bands) * plane +
+                                        static_cast<std::size_t>(y) * width;
+            float* to = rows[static_cast<std::size_t>(c)].data();
+            for (std::size_t x = 0; x < width; ++x) to[x] = static_cast<float>(from[x]);
+            pointers.push_back(to);
+        }
+    };
+    parallel_items(files.strips(), [&](int i) {
+        const PairFiles::Strip& strip = files.read(i);
+        std::vector<std::vector<float>> rows(static_cast<std::size_t>(channels),
+                                             std::vector<float>(width));
+        std::vector<const float*> pointers;
+        std::vector<double> sums(count, 0.0), row(count);
+        for (int y = 0; y < strip.rows; ++y) {
+            rows_of(strip, y, rows, pointers);
+            kernels::weighted_moments(pointers.data(), channels, nullptr, width, row.data());
+            for (std::size_t k = 0; k < count; ++k) sums[k] += row[k];
+        }
+        part[static_cast<std::size_t>(i)] = std::move(sums);
+    });
+    std::vector<double> moments(count, 0.0);
+    for (const auto& sums : part)
+        for (std::size_t k = 0; k < count; ++k) moments[k] += sums[k];
+    const MadTransform mad = mad_of_moments(moments, bands, 1e-12);
+    if (!mad.fault.empty()) throw std::runtime_error(mad.fault);
+    GDALDriver* tiff = GetGDALDriverManager()->GetDriverByName("GTiff");
+    char** options = CSLSetNameValue(nullptr, "INTERLEAVE", "BAND");
+    options = CSLSetNameValue(options, "BIGTIFF", "IF_SAFER");
+    const Image written(
+        tiff->Create(out.c_str(), files.width, files.height, bands, GDT_Float32, options));
+    CSLDestroy(options);
+    if (!written) throw std::runtime_error(CPLGetLastErrorMsg());
+    written->SetGeoTransform(files.transform.data());
+    written->SetProjection(files.projection.c_str());
+    std::vector<std::vector<float>> weights;
+    std::vector<float> constants;
+    for (int v = 0; v < bands; ++v) {
+        const auto i = static_cast<std::size_t>(v);
+        std::vector<float> row;
+        double constant = 0;
+        for (std::size_t b = 0; b < mad.a[i].size(); ++b) {
+            row.push_back(static_cast<float>(mad.a[i][b]));
+            constant -= mad.a[i][b] * mad.mean_first[b];
+        }
+        for (std::size_t b = 0; b < mad.b[i].size(); ++b) {
+            row.push_back(static_cast<float>(-mad.b[i][b]));
+            constant += mad.b[i][b] * mad.mean_second[b];
+        }
+        weights.push_back(row);
+        constants.push_back(static_cast<float>(constant));
+    }
+    parallel_in_order(
+        files.strips(), 2,
+        [&](int i) {
+            const PairFiles::Strip& strip = files.read(i);
+            const std::size_t plane = width * static_cast<std::size_t>(strip.rows);
+            std::vector<float> variates(plane * static_cast<std::size_t>(bands));
+            std::vector<std::vector<float>> rows(static_cast<std::size_t>(channels),
+                                                 std::vector<float>(width));
+            std::vector<const float*> pointers;
+            for (int y = 0; y < strip.rows; ++y) {
+                rows_of(strip, y, rows, pointers);
+                for (std::size_t v = 0; v < weights.size(); ++v)
+                    kernels::combine_bands(
+                        pointers.data(), channels, weights[v].data(), constants[v], width,
+                        variates.data() + v * plane + static_cast<std::size_t>(y) * width);
+            }
+            return variates;
+        },
+        [&](int i, std::vector<float> variates) {
+            const int rows = std::min(kRows, files.height - i * kRows);
+            check(written->RasterIO(GF_Write, 0, i * kRows, files.width, rows, variates.data(),
+                                    files.width, rows, GDT_Float32, bands, nullptr, 0, 0, 0,
+                                    nullptr));
+        });
+}
+
+/// 0–1, smooth, the same for everyone who asks for the same place.
+double noise(double x, double y, double scale, std::uint32_t seed) {
+    const auto corner = [&](int i, int j) {
+        std::uint32_t h = static_cast<std::uint32_t>(i) * 374761393U +
+                          static_cast<std::uint32_t>(j) * 668265263U + seed * 2246822519U;
+        h = (h ^ (h >> 13U)) * 1274126177U;
+        return static_cast<double>((h ^ (h >> 16U)) & 0xFFFFU) / 65535.0;
+    };
+    const double u = x / scale, v = y / scale;
+    const int i = static_cast<int>(std::floor(u)), j = static_cast<int>(std::floor(v));
+    const double a = u - i, b = v - j;
+    return (corner(i, j) * (1 - a) + corner(i + 1, j) * a) * (1 - b) +
+           (corner(i, j + 1) * (1 - a) + corner(i + 1, j + 1) * a) * b;
+}
+
+/// Ground of several scales with a house in every 64 × 64 pixels; one in fifty is new in the
+/// second image, which lies 0.6 and -0.4 pixels off and is a little brighter.
+void make(int size, int bands, const std::string& before, const std::string& after) {
+    GDALDriver* tiff = GetGDALDriverManager()->GetDriverByName("GTiff");
+    for (const bool later : {false, true}) {
+        char** options = CSLSetNameValue(nullptr, "COMPRESS", "DEFLATE");
+        options = CSLSetNameValue(options, "TILED", "YES");
+        options = CSLSetNameValue(options, "BLOCKXSIZE", "512");
+        options = CSLSetNameValue(options, "BLOCKYSIZE", "512");
+        options = CSLSetNameValue(options, "BIGTIFF", "IF_SAFER");
+        options = CSLSetNameValue(options, "NUM_THREADS", "ALL_CPUS");
+        options = CSLSetNameValue(options, "PREDICTOR", "2");
+        const Image image(
+            tiff->Create((later ? after : before).c_str(), size, size, bands, GDT_UInt16, options));
+        CSLDestroy(options);
+        if (!image) throw std::runtime_error(CPLGetLastErrorMsg());
+        std::array<double, 6> transform{600000, 0.5, 0, 4400000, 0, -0.5};
+        image->SetGeoTransform(transform.data());
+        OGRSpatialReference crs;
+        crs.importFromEPSG(32652);
+        image->SetSpatialRef(&crs);
+        const double dx = later ? 0.6 : 0, dy = later ? -0.4 : 0, gain = later ? 1.06 : 1;
+        for (int y0 = 0; y0 < size; y0 += kRows) {
+            const int rows = std::min(kRows, size - y0);
+            const std::size_t plane =
+                static_cast<std::size_t>(size) * static_cast<std::size_t>(rows);
+            std::vector<std::uint16_t> values(plane * static_cast<std::size_t>(bands));
+            parallel_rows(rows, [&](int a, int b) {
+                for (int y = a; y < b; ++y)
+                    for (int x = 0; x < size; ++x) {
+                        const double px = x + dx, py = y0 + y + dy;
+                        const double ground = 500 + 600 * noise(px, py, 137, 1) +
+                                              400 * noise(px, py, 31, 2) +
+                                              300 * noise(px, py, 7, 3);
+                        const int cx = static_cast<int>(std::floor(px / 64)),
+                                  cy = static_cast<int>(std::floor(py / 64));
+                        const double hx = px - 64 * cx - 12, hy = py - 64 * cy - 20;
+                        const bool fresh = (cx * 7 + cy * 13) % 50 == 0;
+                        const bool roof = hx > 0 && hx < 24 + (cx * 5 + cy * 3) % 12 && hy > 0 &&
+                                          hy < 14 + (cx + cy) % 8 && (later || !fresh);
+                        for (int band = 0; band < bands; ++band) {
+                            double v = roof ? 1900 : ground + 60 * band;
+                            v += 120 * noise(px, py, 19, 10 + static_cast<std::uint32_t>(band)) +
+                                 16 * noise(x, y0 + y, 1, later ? 90U : 91U);
+                            values[static_cast<std::size_t>(band) * plane +
+                                   static_cast<std::size_t>(y) * static_cast<std::size_t>(size) +
+                                   static_cast<std::size_t>(x)] =
+                                static_cast<std::uint16_t>(gain * v);
+                        }
+                    }
+            });
+            check(image->RasterIO(GF_Write, 0, y0, size, rows, values.data(), size, rows,
+                                  GDT_UInt16, bands, nullptr, 0, 0, 0, nullptr));
+        }
+    }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    const std::vector<std::string> a(arguments + 1, arguments + count);
+    const auto start = std::chrono::steady_clock::now();
+    GDALAllRegister();
+    try {
+        if (a.size() == 5 && a[0] == "make") {
+            make(std::stoi(a[1]), std::stoi(a[2]), a[3], a[4]);
+        } else if (a.size() == 3 && a[0] == "floor") {
+            floor_of(a[1], a[2]);
+        } else if (a.size() == 4 && a[0] == "absdiff") {
+            absolute_difference(a[1], a[2], a[3]);
+        } else if (a.size() == 4 && a[0] == "mad") {
+            plain_mad(a[1], a[2], a[3]);
+        } else {
+            fmt::print(stderr,
+                       "usage: pair_passes make SIZE BANDS BEFORE AFTER | floor BEFORE AFTER | "
+                       "absdiff BEFORE AFTER OUT | mad BEFORE AFTER OUT\n");
+            return 2;
+        }
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "pair_passes: {}\n", error.what());
+        return 1;
+    }
+    rusage use{};
+    getrusage(RUSAGE_SELF, &use);
+    const auto seconds = [](const timeval& t) {
+        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+    };
+    fmt::print("{} {:.2f} {:.2f} {:.0f}\n", a[0],
+               std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
+               seconds(use.ru_utime) + seconds(use.ru_stime),
+               static_cast<double>(use.ru_maxrss) / 1024);
+    return 0;
+}

@@ -1,0 +1,404 @@
+#include "compare_large.h"
+
+#include <fmt/format.h>
+#include <tbb/parallel_invoke.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+
+#include "core/error.h"
+#include "core/parallel.h"
+#include "kernels/bands.h"
+#include "pair_grid.h"
+#include "stages/difference_evidence.h"
+
+namespace fenceline {
+namespace {
+
+constexpr double kOverviewPixels = 8e6;
+constexpr double kStripSamples = 20e6;  // width × rows × bands of one strip of one image
+constexpr int kSampleSide = 256;        // px; the mosaic has kSamples × kSamples of them
+constexpr int kSamples = 6;
+constexpr int kBlock = 64;  // strips are multiples of it
+
+int rows_of_strip(const Grid& grid, int bands) {
+    const double rows = kStripSamples / (static_cast<double>(grid.width) * std::max(1, bands));
+    return std::clamp(static_cast<int>(rows) / kBlock * kBlock, 2 * kBlock, 512);
+}
+
+/// Both images of one window of the grid.
+struct Strip {
+    int y0 = 0, y1 = 0;
+    GridImage before, after;
+};
+
+/// Both images, read on the same windows at the same time; `after` through its registration.
+class PairReader {
+  public:
+    PairReader(const SceneInfo& before, const SceneInfo& after, const Grid& grid, const Warp& warp,
+               const GeorefOptions& georef)
+        : before_(before, grid, {}, georef), after_(after, grid, warp, georef) {}
+    Strip read(const Window& window) {
+        Strip strip{window.y, window.y + window.height, {}, {}};
+        tbb::parallel_invoke([&] { strip.before = before_.read(window); },
+                             [&] { strip.after = after_.read(window); });
+        return strip;
+    }
+
+  private:
+    GridReader before_, after_;
+};
+
+/// read(i) one after the other, take(i, strip) one after the other and in order, both at a time.
+template <class Read, class Take>
+void read_and_take(int count, const Read& read, const Take& take) {
+    int next = 0;
+    tbb::parallel_pipeline(2, tbb::make_filter<void, std::shared_ptr<Strip>>(
+                                  tbb::filter_mode::serial_in_order,
+                                  [&](tbb::flow_control& flow) -> std::shared_ptr<Strip> {
+                                      throw_if_cancelled();
+                                      if (next < count)
+                                          return std::make_shared<Strip>(read(next++));
+                                      flow.stop();
+                                      return nullptr;
+                                  }) &
+                                  tbb::make_filter<std::shared_ptr<Strip>, void>(
+                                      tbb::filter_mode::serial_in_order,
+                                      [&](const std::shared_ptr<Strip>& strip) { take(*strip); }));
+}
+
+/// One image in 1/factor of the grid's resolution: means of blocks that are valid throughout.
+struct Overview {
+    int factor = 1;
+    GridImage image;
+    bool mask_given = false;
+};
+
+Overview empty_overview(const SceneInfo& info, const Grid& grid, int factor, int bands) {
+    Overview o;
+    o.factor = factor;
+    Raster& raster = o.image.raster;
+    raster.grid = grid;
+    raster.grid.width = grid.width / factor;
+    raster.grid.height = grid.height / factor;
+    for (const int k : {1, 2, 4, 5})
+        raster.grid.geotransform[static_cast<std::size_t>(k)] *= factor;
+    raster.roles = info.roles;
+    raster.roles.resize(static_cast<std::size_t>(bands), BandRole::other);
+    for (int b = 0; b < bands; ++b)
+        raster.bands.emplace_back(raster.grid.width, raster.grid.height);
+    raster.valid = Mask(raster.grid.width, raster.grid.height);
+    o.image.masks = Mask(raster.grid.width, raster.grid.height, kNoData);
+    return o;
+}
+
+/// Adds what a strip (whole blocks, from row y0 of the grid on) holds.
+void add_strip(const GridImage& strip, int y0, Overview& o) {
+    const int k = o.factor, columns = o.image.raster.grid.width;
+    const int rows = std::min(strip.raster.grid.height / k, o.image.raster.grid.height - y0 / k);
+    o.mask_given = o.mask_given || strip.mask_given;
+    parallel_rows(rows, [&](int r0, int r1) {
+        std::vector<const float*> lines(static_cast<std::size_t>(k));
+        for (int r = r0; r < r1; ++r) {
+            const int y = y0 / k + r;
+            std::uint8_t* valid = o.image.raster.valid.row(y);
+            std::uint8_t* masks = o.image.masks.row(y);
+            std::fill(valid, valid + columns, std::uint8_t{1});
+            std::fill(masks, masks + columns, std::uint8_t{0});
+            for (int i = 0; i < k; ++i) {
+                const std::uint8_t *v = strip.raster.valid.row(r * k + i),
+                                   *m = strip.masks.row(r * k + i);
+                for (int x = 0; x < columns; ++x)
+                    for (int j = 0; j < k; ++j) {
+                        if (v[x * k + j] == 0) valid[x] = 0;
+                        masks[x] = static_cast<std::uint8_t>(masks[x] | m[x * k + j]);
+                    }
+            }
+            for (int x = 0; x < columns; ++x)
+                if (valid[x] == 0) masks[x] = kNoData;
+            for (std::size_t b = 0; b < strip.raster.bands.size(); ++b) {
+                for (int i = 0; i < k; ++i)
+                    lines[static_cast<std::size_t>(i)] = strip.raster.bands[b].row(r * k + i);
+                float* out = o.image.raster.bands[b].row(y);
+                kernels::block_average(lines.data(), k, static_cast<std::size_t>(columns), out);
+                for (int x = 0; x < columns; ++x)
+                    if (valid[x] == 0) out[x] = 0;
+            }
+        }
+    });
+}
+
+/// What was found on the overview, in the grid's own pixels.
+Alignment at_full_size(Alignment a, int factor) {
+    const auto k = static_cast<double>(factor);
+    Warp& warp = a.target_from_reference;
+    warp.affine.a[0] *= k;
+    warp.affine.a[3] *= k;
+    warp.local.spacing_px *= k;
+    for (auto* field : {&warp.local.dx, &warp.local.dy})
+        for (float& v : *field) v *= static_cast<float>(k);
+    for (TiePoint& tie : a.tie_points) {
+        tie.reference_px = k * tie.reference_px;
+        tie.target_px = k * tie.target_px;
+        tie.residual_px *= k;
+    }
+    a.residual.spacing_px *= k;
+    return a;
+}
+
+/// Clouds, their shadows, snow and haze as the overview shows them, on one window of the grid.
+class OverviewMasks {
+  public:
+    OverviewMasks(Mask masks, int factor, const Warp& warp)
+        : masks_(std::move(masks)), factor_(factor), warp_(warp) {
+        for (int y = 0; y < masks_.height() && !any_; ++y)
+            any_ = std::any_of(masks_.row(y), masks_.row(y) + masks_.width(),
+                               [](std::uint8_t v) { return (v & kSeen) != 0; });
+    }
+    void add_to(Mask& masks, const Window& window) const {
+        if (!any_) return;
+        parallel_rows(window.height, [&](int y0, int y1) {
+            for (int y = y0; y < y1; ++y) {
+                std::uint8_t* row = masks.row(y);
+                std::uint8_t bits = 0;
+                for (int x = 0; x < window.width; ++x) {
+                    if (x % 8 == 0) {  // clouds are larger than that
+                        const Point p = warp_({window.x + x + 4.0, window.y + y + 0.5});
+                        const int u = std::clamp(static_cast<int>(p.x / factor_), 0,
+                                                 masks_.width() - 1),
+                                  v = std::clamp(static_cast<int>(p.y / factor_), 0,
+                                                 masks_.height() - 1);
+                        bits = masks_.at(u, v) & kSeen;
+                    }
+                    row[x] = static_cast<std::uint8_t>(row[x] | bits);
+                }
+            }
+        });
+    }
+
+  private:
+    static constexpr std::uint8_t kSeen = kCloud | kCloudShadow | kSnow | kHaze;
+    Mask masks_;
+    int factor_;
+    Warp warp_;
+    bool any_ = false;
+};
+
+Scene scene_of(const SceneInfo& info, GridImage image, const Grid& twin) {
+    Scene scene;
+    scene.info = info;
+    scene.raster = std::move(image.raster);
+    scene.masks = std::move(image.masks);
+    scene.raster.grid.crs_wkt = twin.crs_wkt;
+    scene.raster.grid.geotransform = twin.geotransform;
+    return scene;
+}
+
+/// Copies one window's pixels into a mosaic.
+void place(const GridImage& part, int x0, int y0, Scene& mosaic) {
+    const int width = part.raster.grid.width, height = part.raster.grid.height;
+    for (int y = 0; y < height; ++y) {
+        for (std::size_t b = 0; b < part.raster.bands.size(); ++b)
+            std::copy_n(part.raster.bands[b].row(y), width,
+                        mosaic.raster.bands[b].row(y0 + y) + x0);
+        std::copy_n(part.raster.valid.row(y), width, mosaic.raster.valid.row(y0 + y) + x0);
+        std::copy_n(part.masks.row(y), width, mosaic.masks.row(y0 + y) + x0);
+    }
+}
+
+Scene empty_mosaic(const SceneInfo& info, const Grid& twin, int bands) {
+    Scene scene;
+    scene.info = info;
+    scene.raster.grid = twin;
+    scene.raster.grid.width = scene.raster.grid.height = kSamples * kSampleSide;
+    scene.raster.roles = info.roles;
+    scene.raster.roles.resize(static_cast<std::size_t>(bands), BandRole::other);
+    for (int b = 0; b < bands; ++b)
+        scene.raster.bands.emplace_back(scene.raster.grid.width, scene.raster.grid.height);
+    scene.raster.valid = Mask(scene.raster.grid.width, scene.raster.grid.height);
+    scene.masks = Mask(scene.raster.grid.width, scene.raster.grid.height, kNoData);
+    return scene;
+}
+
+/// Rows that evidence needs around those that are new: the last ones of the strips before.
+void keep_last_rows(Raster& raster, Mask& masks, int rows) {
+    const int width = raster.grid.width, drop = raster.grid.height - rows;
+    if (drop <= 0) return;
+    const auto cut = [&](auto& plane) {
+        auto kept = std::remove_reference_t<decltype(plane)>(width, rows);
+        for (int y = 0; y < rows; ++y) std::copy_n(plane.row(drop + y), width, kept.row(y));
+        plane = std::move(kept);
+    };
+    for (Plane& band : raster.bands) cut(band);
+    cut(raster.valid);
+    cut(masks);
+    raster.grid.height = rows;
+}
+
+void append_rows(Scene& scene, Scene next) {
+    if (scene.raster.bands.empty()) {
+        scene = std::move(next);
+        return;
+    }
+    const int width = scene.raster.grid.width, old = scene.raster.grid.height,
+              add = next.raster.grid.height;
+    const auto join = [&](auto& first, const auto& second) {
+        auto both = std::remove_reference_t<decltype(first)>(width, old + add);
+        for (int y = 0; y < old; ++y) std::copy_n(first.row(y), width, both.row(y));
+        for (int y = 0; y < add; ++y) std::copy_n(second.row(y), width, both.row(old + y));
+        first = std::move(both);
+    };
+    for (std::size_t b = 0; b < scene.raster.bands.size(); ++b)
+        join(scene.raster.bands[b], next.raster.bands[b]);
+    join(scene.raster.valid, next.raster.valid);
+    join(scene.masks, next.masks);
+    scene.raster.grid.height = old + add;
+}
+
+void check_memory(const Grid& grid, int bands, int strip, std::size_t allowed) {
+    const double pixels = static_cast<double>(grid.width) * grid.height;
+    // Scores and map; overviews; strips (as read, as sampled, two at a time, two images); fixed.
+    const double needed = pixels * 9 + kOverviewPixels * 2 * (4 * bands + 8) +
+                          8.0 * grid.width * (strip + 2 * kEvidenceHalo) * (4 * bands + 4) +
+                          (200 << 20);
+    if (needed > static_cast<double>(allowed))
+        throw DataError("BEFORE",
+                        fmt::format("{} × {} pixels need about {:.0f} MiB, --max-memory allows {}",
+                                    grid.width, grid.height, needed / (1 << 20), allowed >> 20U),
+                        "raise --max-memory, or cut the images to the area of interest");
+}
+
+}  // namespace
+
+void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& working,
+                   const Ring& before_lonlat, const CompareOptions& options, Progress& progress,
+                   CompareOutcome& out) {
+    const Grid twin = metric_twin(out.grid);
+    const int bands = std::max({1, before.band_count, after.band_count});
+    const int strip = rows_of_strip(working, bands);
+    check_memory(working, bands, strip, options.max_memory_bytes);
+    const int count = (working.height + strip - 1) / strip;
+    const auto strip_window = [&](int i) {
+        const int y0 = i * strip;
+        return Window{0, y0, working.width, std::min(strip, working.height - y0)};
+    };
+
+    // Overviews.
+    const double pixels = static_cast<double>(working.width) * working.height;
+    const int factor = static_cast<int>(std::ceil(std::sqrt(pixels / kOverviewPixels)));
+    progress.stage("observe", count);
+    std::optional<Overview> first, second;
+    {
+        PairReader reader(before, after, working, {}, options.georef);
+        const int tall = std::max(1, strip / factor) * factor;
+        const int pieces = (working.height + tall - 1) / tall;
+        read_and_take(
+            pieces,
+            [&](int i) {
+                const int y0 = i * tall;
+                return reader.read({0, y0, working.width, std::min(tall, working.height - y0)});
+            },
+            [&](const Strip& read) {
+                if (!first) {
+                    first = empty_overview(before, working, factor,
+                                           static_cast<int>(read.before.raster.bands.size()));
+                    second = empty_overview(after, working, factor,
+                                            static_cast<int>(read.after.raster.bands.size()));
+                }
+                add_strip(read.before, read.y0, *first);
+                add_strip(read.after, read.y0, *second);
+                progress.step(before.id);
+            });
+    }
+    const auto observed = [&](const SceneInfo& info, Overview& o) {
+        Scene scene = observe(info, std::move(o.image.raster), std::move(o.image.masks),
+                              o.mask_given, before_lonlat, options.observe);
+        for (const int k : {1, 2, 4, 5})
+            scene.raster.grid.geotransform[static_cast<std::size_t>(k)] =
+                factor * twin.geotransform[static_cast<std::size_t>(k)];
+        scene.raster.grid.geotransform[0] = scene.raster.grid.geotransform[3] = 0;
+        scene.raster.grid.crs_wkt = twin.crs_wkt;
+        return scene;
+    };
+    out.before = observed(before, *first);
+    out.after = observed(after, *second);
+
+    progress.stage("align", 1);
+    out.alignment = at_full_size(align(out.after, out.before, options.align), factor);
+    progress.step(after.id);
+    if (out.alignment.status == RegistrationStatus::fail) {
+        if (!options.assume_registered) return;  // compare_pair says so
+        out.alignment.target_from_reference = {};
+    }
+    const Warp& warp = out.alignment.target_from_reference;
+    const OverviewMasks masks_before(std::move(out.before.masks), factor, {}),
+        masks_after(std::move(out.after.masks), factor, warp);
+    out.before.raster = {};
+    out.after.raster = {};
+
+    // Radiometry and the statistics of evidence, on samples at full resolution.
+    progress.stage("normalize", 1);
+    PairReader reader(before, after, working, warp, options.georef);
+    std::optional<Scene> mosaic_before, mosaic_after;
+    for (int j = 0; j < kSamples; ++j)
+        for (int i = 0; i < kSamples; ++i) {
+            const auto at = [&](int k, int length) {
+                const int start =
+                    static_cast<int>((2.0 * k + 1) / (2 * kSamples) * length) - kSampleSide / 2;
+                return std::clamp(start / kSampleSide * kSampleSide, 0, length - kSampleSide);
+            };
+            const Window window{at(i, working.width), at(j, working.height), kSampleSide,
+                                kSampleSide};
+            Strip part = reader.read(window);
+            masks_before.add_to(part.before.masks, window);
+            masks_after.add_to(part.after.masks, window);
+            if (!mosaic_before) {
+                mosaic_before =
+                    empty_mosaic(before, twin, static_cast<int>(part.before.raster.bands.size()));
+                mosaic_after =
+                    empty_mosaic(after, twin, static_cast<int>(part.after.raster.bands.size()));
+            }
+            place(part.before, i * kSampleSide, j * kSampleSide, *mosaic_before);
+            place(part.after, i * kSampleSide, j * kSampleSide, *mosaic_after);
+        }
+    mosaic_after->info = out.after.info;
+    mosaic_before->info = out.before.info;
+    out.normalization = normalize(*mosaic_after, *mosaic_before, options.normalize);
+    apply(out.normalization, mosaic_after->raster);
+    const auto scores = start_difference(*mosaic_before, *mosaic_after, working.width,
+                                         working.height, out.alignment.rmse_m / twin.gsd());
+    mosaic_before.reset();
+    mosaic_after.reset();
+    progress.step(after.id);
+
+    // The rows that can be weighed once a strip has come are those kEvidenceHalo above its end.
+    progress.stage("difference", count);
+    Scene held_before, held_after;
+    int held_from = 0, done = 0;
+    read_and_take(
+        count, [&](int i) { return reader.read(strip_window(i)); },
+        [&](Strip& read) {
+            const Window window{0, read.y0, working.width, read.y1 - read.y0};
+            masks_before.add_to(read.before.masks, window);
+            masks_after.add_to(read.after.masks, window);
+            apply(out.normalization, read.after.raster);
+            append_rows(held_before, scene_of(out.before.info, std::move(read.before), twin));
+            append_rows(held_after, scene_of(out.after.info, std::move(read.after), twin));
+            const int end = read.y1 == working.height ? working.height : read.y1 - kEvidenceHalo;
+            if (end > done)
+                add_difference_rows(*scores, held_before, held_after, held_from, done, end,
+                                    options.difference);
+            done = std::max(done, end);
+            const int keep = std::min(held_before.raster.grid.height,
+                                      read.y1 - std::max(0, done - kEvidenceHalo));
+            held_from = read.y1 - keep;
+            keep_last_rows(held_before.raster, held_before.masks, keep);
+            keep_last_rows(held_after.raster, held_after.masks, keep);
+            progress.step(after.id);
+        });
+    out.map = finish_difference(*scores, options.difference);
+}
+
+}  // namespace fenceline
