@@ -5,6 +5,7 @@
 //   --group NAME          translation, affine, local, far, simulated, hopeless, joplin, arosics,
 //                         dabancheng; may be repeated; all by default
 //   --series FOLDER       a simulated series; may be repeated
+//   --network             star, chain and joint solution of each simulated series
 //   --all-pairs           of each simulated series, not only those with its middle scene
 //   --peers               ask OpenCV's methods too
 //   --csv FILE            one line per case and method
@@ -12,6 +13,7 @@
 #include <tbb/global_control.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <ctime>
@@ -25,6 +27,7 @@
 #include "core/error.h"
 #include "input/image_io.h"
 #include "stages/align.h"
+#include "stages/align_series.h"
 
 namespace {
 using namespace fenceline;
@@ -205,6 +208,117 @@ void print_table(const std::vector<Row>& rows) {
     }
 }
 
+/// Each series registered to its middle scene three ways: every scene by itself (star), consecutive
+/// scenes chained, and as a network. True residuals of all scenes together.
+void network(const std::vector<std::string>& folders) {
+    fmt::print(
+        "\n| series | scenes | star | chain | joint | joint, tie points near | star, there | "
+        "closure m, median | variance factor | CPU s star / ties / joint |\n"
+        "|---|---|---|---|---|---|---|---|---|---|\n");
+    for (const std::string& folder : folders) {
+        const std::optional<SimulatedSeries> series = simulated_series(folder);
+        if (!series) continue;
+        const auto count = static_cast<int>(series->scenes.size());
+        const auto reference = static_cast<int>(series->middle);
+        const Grid& grid = series->scenes.front().raster.grid;
+        std::vector<AlignImage> images;
+        std::vector<SceneInfo> infos;
+        for (const Scene& scene : series->scenes) {
+            images.push_back(prepare_image(scene));
+            infos.push_back(scene.info);
+        }
+        const auto image = [&](int i) -> const AlignImage& {
+            return images[static_cast<std::size_t>(i)];
+        };
+        const AlignOptions options;
+        std::clock_t start = std::clock();
+        const auto lap = [&] {
+            const std::clock_t now = std::clock();
+            const double seconds = static_cast<double>(now - start) / CLOCKS_PER_SEC;
+            start = now;
+            return seconds;
+        };
+        std::vector<Alignment> star;
+        for (int i = 0; i < count; ++i)
+            star.push_back(i == reference ? Alignment{}
+                                          : align(image(i), image(reference), options));
+        const double star_s = lap();
+        std::vector<SeriesTie> ties;
+        for (const SeriesPair& pair : neighbours_in_season(infos, reference, options.neighbours)) {
+            const auto warp = [&](int i) -> const Alignment& {
+                return star[static_cast<std::size_t>(i)];
+            };
+            if (warp(pair.target).status == RegistrationStatus::fail ||
+                warp(pair.neighbour).status == RegistrationStatus::fail)
+                continue;
+            ties.push_back(
+                {pair, align_between(image(pair.target), warp(pair.target).target_from_reference,
+                                     image(pair.neighbour),
+                                     warp(pair.neighbour).target_from_reference, options)});
+        }
+        const double ties_s = lap();
+        const SeriesSolution joint = align_series(grid, star, reference, ties, options);
+        const double joint_s = lap();
+        // Chained: away from the reference, one step at a time.
+        std::vector<std::function<Point(Point)>> chain(static_cast<std::size_t>(count));
+        chain[static_cast<std::size_t>(reference)] = [](Point p) { return p; };
+        for (const int way : {1, -1})
+            for (int i = reference + way; i >= 0 && i < count; i += way) {
+                const auto before = chain[static_cast<std::size_t>(i - way)];
+                if (!before) break;
+                const Alignment step = align(image(i), image(i - way), options);
+                if (step.status == RegistrationStatus::fail) break;
+                chain[static_cast<std::size_t>(i)] = [before, step](Point p) {
+                    return step.target_from_reference(before(p));
+                };
+            }
+        double squares[5] = {0, 0, 0, 0, 0}, seen[5] = {0, 0, 0, 0, 0};
+        int taken = 0;
+        for (int i = 0; i < count; ++i) {
+            const auto k = static_cast<std::size_t>(i);
+            if (i == reference || star[k].status == RegistrationStatus::fail || !chain[k]) continue;
+            ++taken;
+            const Scene &target = series->scenes[k], &fixed = series->scenes[series->middle];
+            const int width = grid.width, height = grid.height;
+            const int hop = std::max(8, std::max(width, height) / 150);
+            for (int y = hop / 2; y < height; y += hop)
+                for (int x = hop / 2; x < width; x += hop) {
+                    const Point p{static_cast<double>(x), static_cast<double>(y)},
+                        t = series->truth(k, series->middle, p);
+                    if (!fixed.seen(x, y) ||
+                        !(t.x > 8 && t.y > 8 && t.x < width - 8 && t.y < height - 8) ||
+                        !target.seen(static_cast<int>(t.x), static_cast<int>(t.y)))
+                        continue;
+                    const auto add = [&](int which, Point found) {
+                        const Point d = found - t;
+                        squares[which] += dot(d, d), seen[which] += 1;
+                    };
+                    const Point s = star[k].target_from_reference(p),
+                                j = joint.alignments[k].target_from_reference(p);
+                    add(0, s), add(1, chain[k](p)), add(2, j);
+                    if (std::any_of(star[k].tie_points.begin(), star[k].tie_points.end(),
+                                    [&](const TiePoint& tie) {
+                                        return tie.kept && distance(tie.reference_px, p) <=
+                                                               star[k].support_radius_px;
+                                    }))
+                        add(3, j), add(4, s);
+                }
+        }
+        std::array<double, 5> rmse{};
+        for (std::size_t k = 0; k < 5; ++k)
+            rmse[k] = std::sqrt(squares[k] / std::max(1.0, seen[k]));
+        std::vector<double> closure;
+        for (const double c : joint.closure_m)
+            if (std::isfinite(c)) closure.push_back(c);
+        fmt::print(
+            "| {} | {} of {} | {:.3f} | {:.3f} | {:.3f} | {:.3f} | {:.3f} | {:.2f} | {:.2f} | "
+            "{:.1f} / {:.1f} / {:.1f} |\n",
+            series->name, taken, count - 1, rmse[0], rmse[1], rmse[2], rmse[3], rmse[4],
+            quantile(closure, 0.5), joint.variance_factor, star_s, ties_s, joint_s);
+        std::fflush(stdout);
+    }
+}
+
 void dabancheng(const std::string& data) {
     const std::vector<Scene> scenes = dabancheng_scenes(data);
     const auto n = static_cast<int>(scenes.size());
@@ -262,19 +376,23 @@ int main(int count, char** arguments) {
     if (count < 2) {
         fmt::print(stderr,
                    "usage: align_bench DATA [--split tune|report] [--group NAME]… [--series "
-                   "FOLDER]… [--all-pairs] [--peers] [--csv FILE]\n");
+                   "FOLDER]… [--network] [--all-pairs] [--peers] [--csv FILE]\n");
         return 2;
     }
     const std::string data = arguments[1];
     Split split = Split::report;
     std::vector<std::string> groups, series;
-    bool all_pairs = false, peers = false;
+    bool all_pairs = false, peers = false, networks = false;
     std::string csv;
     for (int i = 2; i < count; ++i) {
         const std::string option = arguments[i];
         const std::string value = i + 1 < count ? arguments[i + 1] : "";
         if (option == "--all-pairs") {
             all_pairs = true;
+            continue;
+        }
+        if (option == "--network") {
+            networks = true;
             continue;
         }
         if (option == "--peers") {
@@ -312,7 +430,8 @@ int main(int count, char** arguments) {
         if (wanted("hopeless")) hopeless_cases(data, split, take);
         if (wanted("joplin")) joplin_cases(data, take);
         if (wanted("arosics")) arosics_case(data, take);
-        print_table(rows);
+        if (!rows.empty()) print_table(rows);
+        if (networks) network(series);
         if (wanted("dabancheng")) dabancheng(data);
         if (!csv.empty()) {
             std::ofstream file(csv);

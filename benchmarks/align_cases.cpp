@@ -380,52 +380,62 @@ void hopeless_cases(const std::string& data, Split split, const TakeCase& take) 
     }
 }
 
+std::optional<SimulatedSeries> simulated_series(const std::string& folder) {
+    const TruthFrames truth = read_truth_frames(folder + "/truth.json");
+    std::vector<SceneInfo> infos;
+    std::vector<SceneDisplacement> moved;
+    for (const SceneInfo& info : find_scenes(folder + "/images", {}))
+        for (const SceneDisplacement& d : truth.displacements)
+            if (info.id == d.scene && info.left_out.empty()) {
+                infos.push_back(info);
+                moved.push_back(d);
+            }
+    if (infos.size() < 2) return std::nullopt;
+    SimulatedSeries series;
+    series.name = fs::path(folder).filename().string();
+    series.middle = infos.size() / 2;
+    const Ring area = image_footprint(infos[series.middle], {});
+    const Grid grid = pair_grid(infos[series.middle], infos[0], area, {}, {});
+    for (const SceneInfo& info : infos) {
+        GridImage image = read_on_grid(info, grid, {}, {});
+        series.scenes.push_back(observe(info, std::move(image.raster), std::move(image.masks),
+                                        image.mask_given, area, {}));
+    }
+    const auto displacement = [](const SceneDisplacement& d, Point m) {
+        const Point p = m - d.centre_map;
+        Point out{d.dx_m + d.linear[0] * p.x + d.linear[1] * p.y,
+                  d.dy_m + d.linear[2] * p.x + d.linear[3] * p.y};
+        if (d.lattice.columns > 0)
+            out = out + d.lattice({m.x - d.origin_map.x, d.origin_map.y - m.y});
+        return out;
+    };
+    series.truth = [grid, displacement, moved](std::size_t to, std::size_t from, Point p) {
+        const Point seen = grid.map_from_px(p);
+        Point ground = seen;
+        for (int i = 0; i < 8; ++i) ground = seen - displacement(moved[from], ground);
+        return grid.px_from_map(ground + displacement(moved[to], ground));
+    };
+    return series;
+}
+
 void simulated_cases(const std::vector<std::string>& folders, bool all_pairs,
                      const TakeCase& take) {
     for (const std::string& folder : folders) {
-        const TruthFrames truth = read_truth_frames(folder + "/truth.json");
-        std::vector<SceneInfo> infos;
-        std::vector<SceneDisplacement> moved;
-        for (const SceneInfo& info : find_scenes(folder + "/images", {}))
-            for (const SceneDisplacement& d : truth.displacements)
-                if (info.id == d.scene && info.left_out.empty()) {
-                    infos.push_back(info);
-                    moved.push_back(d);
-                }
-        if (infos.size() < 2) continue;
-        const std::size_t middle = infos.size() / 2;
-        const Ring area = image_footprint(infos[middle], {});
-        const Grid grid = pair_grid(infos[middle], infos[0], area, {}, {});
-        const auto read = [&](std::size_t i) {
-            GridImage image = read_on_grid(infos[i], grid, {}, {});
-            return observe(infos[i], std::move(image.raster), std::move(image.masks),
-                           image.mask_given, area, {});
-        };
-        const auto displacement = [](const SceneDisplacement& d, Point m) {
-            const Point p = m - d.centre_map;
-            Point out{d.dx_m + d.linear[0] * p.x + d.linear[1] * p.y,
-                      d.dy_m + d.linear[2] * p.x + d.linear[3] * p.y};
-            if (d.lattice.columns > 0)
-                out = out + d.lattice({m.x - d.origin_map.x, d.origin_map.y - m.y});
-            return out;
-        };
-        for (std::size_t r = 0; r < infos.size(); ++r) {
-            if (!all_pairs && r != middle) continue;
-            const Scene reference = read(r);
-            for (std::size_t t = 0; t < infos.size(); ++t) {
+        const std::optional<SimulatedSeries> series = simulated_series(folder);
+        if (!series) continue;
+        const std::size_t count = series->scenes.size();
+        for (std::size_t r = 0; r < count; ++r) {
+            if (!all_pairs && r != series->middle) continue;
+            for (std::size_t t = 0; t < count; ++t) {
                 if (t == r || (all_pairs && t < r)) continue;
                 AlignCase pair;
                 pair.group = "simulated";
-                pair.name = fmt::format("{} {} on {}", fs::path(folder).filename().string(),
-                                        infos[t].id.substr(0, 8), infos[r].id.substr(0, 8));
-                pair.reference = reference;
-                pair.target = read(t);
-                pair.truth = [grid, displacement, from = moved[r], to = moved[t]](Point p) {
-                    const Point seen = grid.map_from_px(p);
-                    Point ground = seen;
-                    for (int i = 0; i < 8; ++i) ground = seen - displacement(from, ground);
-                    return grid.px_from_map(ground + displacement(to, ground));
-                };
+                pair.name =
+                    fmt::format("{} {} on {}", series->name, series->scenes[t].info.id.substr(0, 8),
+                                series->scenes[r].info.id.substr(0, 8));
+                pair.reference = series->scenes[r];
+                pair.target = series->scenes[t];
+                pair.truth = [truth = series->truth, t, r](Point p) { return truth(t, r, p); };
                 take(std::move(pair));
             }
         }

@@ -36,6 +36,16 @@ void hopeless_cases(const std::string& data, Split split, const TakeCase& take);
 /// series' reference, or all pairs. Truth at ground level.
 void simulated_cases(const std::vector<std::string>& folders, bool all_pairs, const TakeCase& take);
 
+/// A simulated series on its middle scene's grid, with the truth between any two of its scenes.
+struct SimulatedSeries {
+    std::string name;
+    std::vector<Scene> scenes;
+    std::size_t middle = 0;
+    std::function<Point(std::size_t to, std::size_t from, Point from_px)> truth;
+};
+/// Empty: no truth, or fewer than two scenes.
+std::optional<SimulatedSeries> simulated_series(const std::string& folder);
+
 /// Real pairs without truth: Joplin before and after, the AROSICS pair, Dabancheng's scenes (all
 /// i < j).
 void joplin_cases(const std::string& data, const TakeCase& take);

@@ -32,4 +32,10 @@ struct AlignOutcome {
 AlignOutcome align_pair(const SceneInfo& reference, const SceneInfo& target,
                         const AlignPairOptions& options, Progress& progress);
 
+/// TARGET through a registration that is already known: warp, in the pixels of own (the grid that
+/// it was found on), brings it onto REFERENCE's own grid, sampled once. The outcome's alignment is
+/// empty but for the warp. Throws DataError when REFERENCE shows other ground than own covers.
+AlignOutcome apply_transform(const SceneInfo& reference, const SceneInfo& target, const Grid& own,
+                             const Warp& warp, const AlignPairOptions& options, Progress& progress);
+
 }  // namespace fenceline

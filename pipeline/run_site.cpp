@@ -195,13 +195,58 @@ void follow_reference(Series& series, const std::string& id) {
         if (series.members[i].info.id == id) series.reference = i;
 }
 
-/// Registers every scene to the reference.
+/// Matches neighbours in season to each other, and solves all registrations together.
+void join_series(Series& series, const SceneStore& store, const RunOptions& options,
+                 Progress& progress) {
+    std::vector<SceneInfo> infos;
+    std::vector<Alignment> star;
+    for (const Member& member : series.members) {
+        infos.push_back(member.info);
+        star.push_back(member.alignment);
+    }
+    const auto reference = static_cast<int>(series.reference);
+    const std::vector<SeriesPair> pairs =
+        neighbours_in_season(infos, reference, options.align.neighbours);
+    if (pairs.empty()) return;
+    const auto pair_at = [&](int k) { return pairs[static_cast<std::size_t>(k)]; };
+    std::vector<SeriesTie> ties;
+    progress.stage("network", static_cast<int>(pairs.size()));
+    parallel_in_order(
+        static_cast<int>(pairs.size()), series.in_flight,
+        [&](int k) {
+            const auto [target, neighbour] = pair_at(k);
+            const auto prepared = [&](int i) {
+                return prepare_image(*store.get(static_cast<std::size_t>(i)));
+            };
+            const auto warp = [&](int i) -> const Warp& {
+                return at(series, i).alignment.target_from_reference;
+            };
+            return attempt([&] {
+                return align_between(prepared(target), warp(target), prepared(neighbour),
+                                     warp(neighbour), options.align);
+            });
+        },
+        [&](int k, Attempt<Alignment> tried) {
+            if (tried.value) ties.push_back({pair_at(k), std::move(*tried.value)});
+            progress.step(infos[static_cast<std::size_t>(pair_at(k).target)].id);
+        });
+    SeriesSolution joint =
+        align_series(series.grid, std::move(star), reference, ties, options.align);
+    for (std::size_t i = 0; i < series.members.size(); ++i) {
+        Member& member = series.members[i];
+        member.alignment = std::move(joint.alignments[i]);
+        if (i != series.reference && member.alignment.status == RegistrationStatus::fail)
+            leave_out(member, "it could not be registered: " + member.alignment.reason, progress);
+    }
+}
+
+/// Registers every scene to the reference, then the series as a network.
 void register_series(Series& series, SceneStore& store, const RunOptions& options,
                      Progress& progress) {
     progress.stage("align", static_cast<int>(series.members.size()));
     series.reference = choose_reference(series, options.reference);
     const std::string reference_id = series.members[series.reference].info.id;
-    const AlignReference reference = prepare_reference(*store.get(series.reference));
+    const AlignImage reference = prepare_image(*store.get(series.reference));
     parallel_in_order(
         static_cast<int>(series.members.size()), series.in_flight,
         [&](int i) {
@@ -219,6 +264,9 @@ void register_series(Series& series, SceneStore& store, const RunOptions& option
                 tried.fault = "it could not be registered: " + member.alignment.reason;
             if (!tried.fault.empty()) leave_out(member, tried.fault, progress);
         });
+    drop_left_out(series, store);
+    follow_reference(series, reference_id);
+    join_series(series, store, options, progress);
     drop_left_out(series, store);
     follow_reference(series, reference_id);
     Alignment& own = series.members[series.reference].alignment;

@@ -10,6 +10,7 @@
 #include "core/scene.h"
 #include "input/image_io.h"
 #include "stages/align.h"
+#include "stages/align_series.h"
 #include "stages/difference.h"
 #include "stages/findings.h"
 #include "stages/normalize.h"

@@ -47,7 +47,8 @@ class Ground {
                                     .push_back(box);
                 }
     }
-    double operator()(Point p) const {
+    /// lean: how far the highest roofs are displaced (relief seen from aside), px.
+    double operator()(Point p, Point lean = {}) const {
         double value = 100;
         for (const auto& w : waves_)
             value += w.amplitude * std::cos(w.kx * p.x + w.ky * p.y + w.phase);
@@ -56,8 +57,9 @@ class Ground {
         for (const auto& box :
              boxes_[static_cast<std::size_t>(j) * static_cast<std::size_t>(cells_) +
                     static_cast<std::size_t>(i)]) {
-            const double c = std::cos(box.angle), s = std::sin(box.angle), dx = p.x - box.x,
-                         dy = p.y - box.y;
+            const double high = std::max(0.0, box.height) / 36;
+            const double c = std::cos(box.angle), s = std::sin(box.angle),
+                         dx = p.x - box.x - high * lean.x, dy = p.y - box.y - high * lean.y;
             const double u = std::abs(c * dx + s * dy) - box.half_length,
                          v = std::abs(-s * dx + c * dy) - box.half_width;
             if (u < 4 && v < 4)
@@ -288,6 +290,123 @@ TEST(Align, NeverASilentIdentity) {
         << "a few bad pixels do not spoil a scene";
 }
 
+/// Averages factor × factor px and spreads them again: a coarser sensor on a finer grid.
+void coarsen(Scene& scene, int factor) {
+    Plane& plane = scene.raster.bands[0];
+    const Plane fine = plane;
+    const int width = plane.width(), height = plane.height();
+    for (int y = 0; y < height; ++y)
+        for (int x = 0; x < width; ++x) {
+            const int x0 = x / factor * factor, y0 = y / factor * factor;
+            float sum = 0;
+            int count = 0;
+            for (int j = y0; j < std::min(height, y0 + factor); ++j)
+                for (int i = x0; i < std::min(width, x0 + factor); ++i)
+                    sum += fine.at(i, j), ++count;
+            plane.at(x, y) = sum / static_cast<float>(count);
+        }
+    scene.info.gsd_m *= factor;
+}
+
+/// What comes back may be a pass, a warning or a refusal, but it must be true: a pass is right to a
+/// pixel (of the coarser sensor), anything else says why in words.
+void expect_honest(const Alignment& found, const Displacement& truth, int n, double pixel,
+                   const char* what) {
+    if (found.status == RegistrationStatus::pass) {
+        EXPECT_LE(true_rmse_px(found, truth, n, n), pixel) << what;
+    } else {
+        EXPECT_GE(found.reason.size(), 20U) << what;
+        EXPECT_NE(found.reason.find(' '), std::string::npos) << what;
+    }
+}
+
+TEST(Align, HardPairsAreRegisteredOrRefusedForAReason) {
+    const int n = 320;
+    const Ground ground(31, n);
+    const Displacement truth = [](Point p) { return p + Point{5.4, -3.7}; };
+    const Scene reference = render(ground, n, n, 0.5, same, plain, 2, 41);
+    const Scene moved = render(ground, n, n, 0.5, inverse(truth), exposed, 8, 42);
+    const auto registered = [&](const Scene& target, double pixel, const char* what) {
+        const Alignment found = align(target, reference, {});
+        EXPECT_NE(found.status, RegistrationStatus::fail) << what << ": " << found.reason;
+        if (found.status != RegistrationStatus::fail)
+            EXPECT_LE(true_rmse_px(found, truth, n, n), 0.5 * pixel) << what;
+        expect_honest(found, truth, n, pixel, what);
+    };
+    // Snow: bright, its contrast a tenth; winter noise.
+    registered(
+        render(
+            ground, n, n, 0.5, inverse(truth), [](double v) { return 220 + 0.1 * v; }, 1.5, 43),
+        1, "snow against summer");
+    // Clouds of a tenth and of six tenths.
+    for (const double level : {0.75, -0.2}) {
+        Scene cloudy = moved;
+        for (int y = 0; y < n; ++y)
+            for (int x = 0; x < n; ++x)
+                if (std::sin(x * 0.03 + 1) * std::cos(y * 0.027) > level) {
+                    cloudy.raster.bands[0].at(x, y) = 3000;
+                    cloudy.masks.at(x, y) = kCloud;
+                }
+        expect_honest(align(cloudy, reference, {}), truth, n, 1, "cloud");
+        if (level > 0) registered(cloudy, 1, "a tenth of cloud");
+    }
+    // One band against the mean of three, one of them reversed.
+    Scene colour = moved;
+    colour.raster.roles = {BandRole::red, BandRole::green, BandRole::blue};
+    for (int b = 0; b < 2; ++b) colour.raster.bands.push_back(moved.raster.bands[0]);
+    for (int y = 0; y < n; ++y)
+        for (int x = 0; x < n; ++x)
+            colour.raster.bands[2].at(x, y) = 900 - 0.5F * colour.raster.bands[2].at(x, y);
+    registered(colour, 1, "pan against colour");
+    // 0.5 m against 1 m and against 10 m.
+    Scene one_metre = moved;
+    coarsen(one_metre, 2);
+    registered(one_metre, 2, "0.5 m against 1 m");
+    Scene ten_metres = moved;
+    coarsen(ten_metres, 20);
+    expect_honest(align(ten_metres, reference, {}), truth, n, 20, "0.5 m against 10 m");
+    // A wedge without data along two sides, not masked as cloud.
+    Scene wedge = moved;
+    for (int y = 0; y < n; ++y)
+        for (int x = 0; x < n; ++x)
+            if (x + y / 3 < 90 || 2 * x - y > 480) {
+                wedge.raster.bands[0].at(x, y) = 0;
+                wedge.raster.valid.at(x, y) = 0;
+                wedge.masks.at(x, y) = kNoData;
+            }
+    registered(wedge, 1, "no-data wedges");
+    // Far off nadir: roofs lean by up to 4 px, the ground does not.
+    Scene leaning = moved;
+    const Displacement back = inverse(truth);
+    for (int y = 0; y < n; ++y)
+        for (int x = 0; x < n; ++x)
+            leaning.raster.bands[0].at(x, y) =
+                static_cast<float>(exposed(ground(back({x + 0.5, y + 0.5}), {4, 1})));
+    expect_honest(align(leaning, reference, {}), truth, n, 1, "30 degrees off nadir");
+}
+
+TEST(Align, RepeatedRoofsAreNotTakenForEachOther) {
+    const int n = 320;
+    const Ground ground(33, n);
+    // Rows of the same roof every 40 px on ground of low contrast.
+    const auto estate = [&](const Displacement& place, unsigned seed) {
+        Scene scene = render(
+            ground, n, n, 0.5, place, [](double v) { return 0.15 * v; }, 1, seed);
+        for (int y = 0; y < n; ++y)
+            for (int x = 0; x < n; ++x) {
+                const Point p = place({x + 0.5, y + 0.5});
+                const double u = p.x - 40 * std::floor(p.x / 40),
+                             v = p.y - 40 * std::floor(p.y / 40);
+                if (u > 8 && u < 28 && v > 10 && v < 22) scene.raster.bands[0].at(x, y) += 60;
+            }
+        return scene;
+    };
+    // Off by most of a period: the wrong roof is nearer than the right one.
+    const Displacement truth = [](Point p) { return p + Point{31.3, 0.4}; };
+    expect_honest(align(estate(inverse(truth), 52), estate(same, 51), {}), truth, n, 1,
+                  "repeated roofs");
+}
+
 TEST(Align, AnImageOnItselfDoesNotMove) {
     const int n = 300;
     const Ground ground(18, n);
@@ -310,7 +429,7 @@ TEST(Align, APreparedReferenceServesManyTargetsAtOnceAndChangesNothing) {
             render(ground, n, n, 0.5, inverse(truth), exposed, 8, 18 + static_cast<unsigned>(k)));
         alone[static_cast<std::size_t>(k)] = align(targets.back(), reference, {});
     }
-    const AlignReference prepared = prepare_reference(reference);
+    const AlignImage prepared = prepare_image(reference);
     parallel_items(3, [&](int k) {
         const auto i = static_cast<std::size_t>(k);
         together[i] = align(targets[i], prepared, {});

@@ -1,40 +1,118 @@
 #include <fmt/format.h>
 
+#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "align_pair.h"
 #include "commands/command.h"
 #include "commands/heights.h"
 #include "core/error.h"
 #include "input/single_image.h"
+#include "input/transform_file.h"
 #include "output/geopackage.h"
 #include "output/raster_writer.h"
 #include "output/single_file.h"
+#include "output/staged_output.h"
+#include "output/tie_points_csv.h"
 #include "report_parts.h"
 
 namespace fenceline {
 namespace {
 
 struct AlignArguments {
-    std::string reference, target, out, ties;
+    std::string reference, target, out, ties, save_transform, apply_transform;
     bool overwrite = false;
     AlignPairOptions options;
 };
 
+bool ends_with(const std::string& text, std::string_view ending) {
+    return text.size() >= ending.size() &&
+           text.compare(text.size() - ending.size(), ending.size(), ending) == 0;
+}
+
+/// Everything that is wrong with the arguments and can be known before an image is opened.
+std::vector<std::string> faults_of(const AlignArguments& a) {
+    std::vector<std::string> faults;
+    for (const std::string& path : {a.out, a.ties, a.save_transform})
+        if (!path.empty())
+            if (std::string fault = output_file_fault(path, a.overwrite); !fault.empty())
+                faults.push_back(fault);
+    if (!a.ties.empty() && !ends_with(a.ties, ".gpkg") && !ends_with(a.ties, ".csv"))
+        faults.push_back("--ties " + a.ties + ": allowed are names that end in .gpkg or .csv");
+    if (!a.apply_transform.empty())
+        for (const auto& [option, value] :
+             {std::pair{"--ties", a.ties}, {"--save-transform", a.save_transform}})
+            if (!value.empty())
+                faults.push_back(std::string(option) +
+                                 " does not go with --apply-transform: nothing is matched");
+    return faults;
+}
+
+void write_registered(const std::string& path, Scene&& registered, const Grid& grid) {
+    Raster raster = std::move(registered.raster);
+    raster.grid = grid;
+    write_file_whole(path, [&](const std::string& part) {
+        write_cog(part, raster, PixelType::f32, 0, scene_metadata(registered.info));
+    });
+}
+
+SavedTransform saved(const AlignOutcome& done, const RegistrationSummary& summary,
+                     const SceneInfo& reference, const SceneInfo& target) {
+    SavedTransform t;
+    t.reference = reference.id, t.target = target.id;
+    t.target_datetime = target.datetime;
+    t.grid = done.grid;
+    t.target_from_reference = done.alignment.target_from_reference;
+    t.model = summary.model, t.status = summary.status, t.reason = done.alignment.reason;
+    t.tie_points = summary.tie_points;
+    t.dx_m = summary.dx_m, t.dy_m = summary.dy_m;
+    t.rmse_m = summary.rmse_m, t.ce90_m = summary.ce90_m;
+    return t;
+}
+
+CommandOutput apply_saved(const AlignArguments& arguments, const SceneInfo& reference,
+                          const SceneInfo& target, Progress& progress) {
+    const SavedTransform transform = read_transform(arguments.apply_transform);
+    if (target.datetime && transform.target_datetime &&
+        std::abs(target.datetime->days() - transform.target_datetime->days()) > 1)
+        progress.warn(fmt::format("{} is of {}, the transform was found for {} of {}", target.id,
+                                  format_time(*target.datetime), transform.target,
+                                  format_time(*transform.target_datetime)));
+    AlignOutcome done =
+        apply_transform(reference, target, transform.grid, transform.target_from_reference,
+                        arguments.options, progress);
+    write_registered(arguments.out, std::move(done.registered), done.grid);
+    CommandOutput output;
+    output.text = fmt::format(
+        "applied: {} found between {} and {} ({}; expected RMSE {:.2f} m, CE90 {:.2f} m)\n",
+        transform.model, transform.reference, transform.target, transform.status, transform.rmse_m,
+        transform.ce90_m);
+    output.json = nlohmann::json{{"status", transform.status},
+                                 {"model", transform.model},
+                                 {"tie_points", transform.tie_points},
+                                 {"dx_m", transform.dx_m},
+                                 {"dy_m", transform.dy_m},
+                                 {"rmse_m", transform.rmse_m},
+                                 {"ce90_m", transform.ce90_m},
+                                 {"reason", transform.reason},
+                                 {"transform", arguments.apply_transform},
+                                 {"out", arguments.out}}
+                      .dump();
+    return output;
+}
+
 CommandOutput align_images(const AlignArguments& arguments, const Common& common,
                            Progress& progress) {
-    std::vector<std::string> faults;
-    for (const std::string& path : {arguments.out, arguments.ties})
-        if (!path.empty())
-            if (std::string fault = output_file_fault(path, arguments.overwrite); !fault.empty())
-                faults.push_back(fault);
-    if (!faults.empty()) throw UsageError(faults);
+    if (const auto faults = faults_of(arguments); !faults.empty()) throw UsageError(faults);
     const SceneInfo reference = single_image(arguments.reference, arguments.options.georef);
     const SceneInfo target = single_image(arguments.target, arguments.options.georef);
     if (common.dry_run) return would_use({reference.path, target.path}, arguments.out);
+    if (!arguments.apply_transform.empty())
+        return apply_saved(arguments, reference, target, progress);
     CommandOutput output;
-    const AlignOutcome done = align_pair(reference, target, arguments.options, progress);
+    AlignOutcome done = align_pair(reference, target, arguments.options, progress);
     const Alignment& a = done.alignment;
     const RegistrationSummary summary = registration_summary(a);
     output.text = fmt::format(
@@ -57,14 +135,19 @@ CommandOutput align_images(const AlignArguments& arguments, const Common& common
     if (a.status == RegistrationStatus::fail)
         throw DataError(arguments.target, "it could not be registered: " + a.reason,
                         "nothing was written");
-    Raster registered = done.registered.raster;
-    registered.grid = done.grid;
-    write_file_whole(arguments.out, [&](const std::string& path) {
-        write_cog(path, registered, PixelType::f32, 0, scene_metadata(done.registered.info));
-    });
+    const auto ties = tie_point_records(target.id, a, done.grid);
+    const SavedTransform transform = saved(done, summary, reference, target);
+    write_registered(arguments.out, std::move(done.registered), done.grid);
     if (!arguments.ties.empty())
         write_file_whole(arguments.ties, [&](const std::string& path) {
-            write_geopackage(path, {}, tie_point_records(target.id, a, done.grid));
+            if (ends_with(arguments.ties, ".csv"))
+                write_tie_points_csv(path, ties);
+            else
+                write_geopackage(path, {}, ties);
+        });
+    if (!arguments.save_transform.empty())
+        write_file_whole(arguments.save_transform, [&](const std::string& path) {
+            write_file(path, transform_json(transform));
         });
     return output;
 }
@@ -81,14 +164,19 @@ Command align_command() {
         "FILE.tif is TARGET on REFERENCE's grid, sampled once (32-bit float, no data 0). The "
         "expected RMSE comes from\n"
         "the tie points' scatter and place; held-out ones are those that the model has not seen. "
-        "When nothing fits, that is said (exit 1) and nothing "
-        "is written.";
+        "When nothing fits, that is said (exit 1) and nothing\n"
+        "is written. A saved transform brings other bands and products of the same scene onto "
+        "REFERENCE's grid, sampled once:\n"
+        "fenceline align REFERENCE BAND --apply-transform FILE.json --out BAND.tif";
     command.declare = [arguments](OptionTable& table) {
         AlignArguments& a = *arguments;
         table.argument(0, "reference", a.reference, "REFERENCE", "the image that stays");
         table.argument(1, "target", a.target, "TARGET", "the image that is moved");
         table.text("out", a.out, "FILE.tif", "the registered image").required = true;
-        table.text("ties", a.ties, "FILE.gpkg", "write the tie points");
+        table.text("ties", a.ties, "FILE.gpkg|.csv", "write the tie points");
+        table.text("save-transform", a.save_transform, "FILE.json", "keep the registration");
+        table.text("apply-transform", a.apply_transform, "FILE.json",
+                   "use a kept registration instead of matching");
         table("overwrite", a.overwrite, "replace files that exist");
         describe_heights(a.options.georef, table);
         describe(a.options, table);

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <opencv2/core.hpp>
 
+#include "stages/align_judge.h"
 #include "stages/align_levels.h"
 #include "stages/align_model.h"
 #include "stages/align_windows.h"
@@ -17,76 +18,10 @@ namespace fenceline {
 namespace {
 
 constexpr int kSmallestImage = 64;
-constexpr double kLeastSupport = 0.4;  ///< of the grid near tie points; below, a warning
-
-/// Share of the grid that has a kept tie point within radius_px.
-double supported_share(const std::vector<Match>& matches, const Frame& frame, double radius_px) {
-    constexpr int kSteps = 40;
-    int supported = 0;
-    for (int j = 0; j < kSteps; ++j)
-        for (int i = 0; i < kSteps; ++i) {
-            const Point place{frame.width * (i + 0.5) / kSteps, frame.height * (j + 0.5) / kSteps};
-            supported += std::any_of(matches.begin(), matches.end(),
-                                     [&](const Match& m) {
-                                         const Point d = place - m.reference_px;
-                                         return m.kept && dot(d, d) <= radius_px * radius_px;
-                                     })
-                             ? 1
-                             : 0;
-        }
-    return supported / static_cast<double>(kSteps * kSteps);
-}
-
-/// Root mean square of σ_r, both axes, over the supported part of the grid.
-double expected_rmse(const std::vector<Match>& matches, const Frame& frame, double radius_px,
-                     const ResidualField& residual) {
-    constexpr int kSteps = 40;
-    double variance = 0, count = 0;
-    for (int j = 0; j < kSteps; ++j)
-        for (int i = 0; i < kSteps; ++i) {
-            const Point p{frame.width * (i + 0.5) / kSteps, frame.height * (j + 0.5) / kSteps};
-            if (std::none_of(matches.begin(), matches.end(), [&](const Match& m) {
-                    const Point d = p - m.reference_px;
-                    return m.kept && dot(d, d) <= radius_px * radius_px;
-                }))
-                continue;
-            const double sigma_m = residual(p);
-            variance += 2 * sigma_m * sigma_m, count += 1;
-        }
-    return std::sqrt(variance / std::max(1.0, count));
-}
-
-/// Radius of the largest circle around a usable place that holds no kept tie point.
-double largest_empty_radius(const std::vector<Match>& matches, const Frame& frame) {
-    double worst = 0;
-    constexpr int kSteps = 24;
-    for (int j = 0; j <= kSteps; ++j)
-        for (int i = 0; i <= kSteps; ++i) {
-            const Point place{frame.width * i / static_cast<double>(kSteps),
-                              frame.height * j / static_cast<double>(kSteps)};
-            double nearest = 1.0 * frame.width * frame.width + 1.0 * frame.height * frame.height;
-            for (const Match& m : matches)
-                if (m.kept) {
-                    const Point d = place - m.reference_px;
-                    nearest = std::min(nearest, dot(d, d));
-                }
-            worst = std::max(worst, std::sqrt(nearest));
-        }
-    return worst;
-}
-
-Alignment failed(Alignment alignment, std::string reason) {
-    alignment.status = RegistrationStatus::fail;
-    alignment.target_from_reference = {};
-    alignment.model = "none";
-    alignment.reason = std::move(reason);
-    return alignment;
-}
-
 }  // namespace
 
-/// What is made of the reference once; levels are made when a target first asks for them.
-struct PreparedReference {
+/// Levels are made when they are first asked for.
+struct PreparedPixels {
     Luminance luminance;
     double oversampling = 1;
     mutable std::mutex making;
@@ -95,14 +30,14 @@ struct PreparedReference {
 
 namespace {
 
-std::shared_ptr<const Level> level_of(const PreparedReference& reference, int step, double sigma) {
-    const std::scoped_lock lock(reference.making);
-    auto& level = reference.levels[{step, sigma}];
+std::shared_ptr<const Level> level_of(const PreparedPixels& pixels, int step, double sigma) {
+    const std::scoped_lock lock(pixels.making);
+    auto& level = pixels.levels[{step, sigma}];
     // Isolated: a thread that waits in here must not take up another target's work and come back to
     // this very lock.
     if (!level)
         tbb::this_task_arena::isolate([&] {
-            level = std::make_shared<const Level>(make_level(reference.luminance, step, sigma));
+            level = std::make_shared<const Level>(make_level(pixels.luminance, step, sigma));
         });
     return level;
 }
@@ -124,62 +59,120 @@ double change_of(const std::vector<Match>& matches, const Warp& before, const Wa
     return count > 0 ? std::sqrt(squares / count) : 0;
 }
 
-Alignment register_pair(const Scene& target, const AlignReference& reference,
-                        const AlignOptions& options) {
-    Alignment out;
-    const Grid& grid = reference.grid;
-    if (target.raster.bands.empty() || !reference.prepared)
-        return failed(out, "the scene has no bands");
-    const PreparedReference& prepared = *reference.prepared;
-    const Luminance& lr = prepared.luminance;
+/// What keeps the two from being matched at all; empty: nothing.
+std::string obstacle(const AlignImage& target, const AlignImage& reference) {
+    if (!target.pixels || !reference.pixels) return "the scene has no bands";
+    const Luminance &lr = reference.pixels->luminance, &lt = target.pixels->luminance;
     const int width = lr.plane.width(), height = lr.plane.height();
-    if (target.raster.bands.front().width() != width ||
-        target.raster.bands.front().height() != height)
-        return failed(out, "target and reference are not on the same grid");
+    if (lt.plane.width() != width || lt.plane.height() != height)
+        return "target and reference are not on the same grid";
     if (std::min(width, height) < kSmallestImage)
-        return failed(
-            out, fmt::format("the image is {} × {} pixels; registration needs at least {} × {}",
-                             width, height, kSmallestImage, kSmallestImage));
-    const double gsd = grid.gsd() > 0 ? grid.gsd() : 1.0;
-    const Luminance lt = luminance_of(target);
+        return fmt::format("the image is {} × {} pixels; registration needs at least {} × {}",
+                           width, height, kSmallestImage, kSmallestImage);
     if (lr.share < 0.02)
-        return failed(out,
-                      fmt::format("only {:.0f} % of the reference can be seen", 100 * lr.share));
+        return fmt::format("only {:.0f} % of the reference can be seen", 100 * lr.share);
     if (lt.share < 0.02)
-        return failed(
-            out,
-            fmt::format("only {:.0f} % of the scene can be seen (cloud, cloud shadow, no data)",
-                        100 * lt.share));
+        return fmt::format("only {:.0f} % of the scene can be seen (cloud, cloud shadow, no data)",
+                           100 * lt.share);
     if (!(lt.deviation > 1e-6 * (1 + std::abs(lt.mean))))
-        return failed(out, "the image is constant: nothing to match");
+        return "the image is constant: nothing to match";
     if (!(lr.deviation > 1e-6 * (1 + std::abs(lr.mean))))
-        return failed(out, "the reference is constant: nothing to match");
+        return "the reference is constant: nothing to match";
+    return {};
+}
 
-    double coarser = 1;
-    if (options.source_gsd_m > 0) {
-        coarser = std::max(1.0, options.source_gsd_m / gsd);
-    } else {
-        coarser = std::max({prepared.oversampling, oversampling(lt), target.info.gsd_m / gsd,
-                            reference.info.gsd_m / gsd});
-    }
-    if (!std::isfinite(coarser)) coarser = 1;
-    out.effective_gsd_m = coarser * gsd;
+/// Grid pixels to one pixel of what the coarser of the two sensors resolved, at least 1.
+double coarser_of(const AlignImage& target, const AlignImage& reference,
+                  const AlignOptions& options) {
+    const double gsd = reference.grid.gsd() > 0 ? reference.grid.gsd() : 1.0;
+    const double coarser =
+        options.source_gsd_m > 0
+            ? options.source_gsd_m / gsd
+            : std::max({reference.pixels->oversampling, target.pixels->oversampling,
+                        target.info.gsd_m / gsd, reference.info.gsd_m / gsd});
+    return std::isfinite(coarser) ? std::max(1.0, coarser) : 1.0;
+}
 
-    // Levels: the finest keeps at least two pixels per resolved pixel; the coarsest still has about
-    // 96 pixels across.
-    const int smallest = std::min(width, height);
+double sigma_at(int step, double coarser) {
+    return std::max(coarser > 1.5 ? 0.6 : 0.8, 0.35 * coarser / step);
+}
+
+/// What windows share across dates (leaning crowns, turned shadows) the tie points' scatter does
+/// not show.
+bool other_season(const SceneInfo& a, const SceneInfo& b) {
+    return a.datetime && b.datetime && std::abs(a.datetime->days() - b.datetime->days()) > 20;
+}
+
+/// What a fit says, on the grid: transform, tie points, mean shift, held-out residual, σ_r.
+void take_fit(const Fit& found, const std::vector<Match>& matches, const Grid& grid, double gsd,
+              bool across_dates, Alignment& out) {
+    const int width = grid.width, height = grid.height;
+    out.model = name_of(found.choice.model);
+    out.target_from_reference = found.warp;
+    double dx = 0, dy = 0, count = 0;
+    for (int j = 0; j <= 16; ++j)
+        for (int i = 0; i <= 16; ++i) {
+            const Point p{width * i / 16.0, height * j / 16.0};
+            const Point moved = grid.map_from_px(found.warp(p)) - grid.map_from_px(p);
+            dx += moved.x, dy += moved.y, count += 1;
+        }
+    out.dx_m = dx / count, out.dy_m = dy / count;
+    double squares = 0, kept = 0;
+    for (const Match& m : matches)
+        if (m.kept) squares += m.residual_px * m.residual_px, kept += 1;
+    out.held_out_m = (across_dates ? 1.4 : 1.0) * gsd * std::sqrt(squares / std::max(1.0, kept));
+    // On simulated series the true error is 1.5 times what the scatter says.
+    const double optimism = across_dates ? 1.5 : 1.0;
+    out.residual = {found.sigma_spacing_px, found.sigma_columns, found.sigma_rows, {}};
+    const double reach = out.support_radius_px;
+    for (int j = 0; j < found.sigma_rows; ++j)
+        for (int i = 0; i < found.sigma_columns; ++i) {
+            const Point p{i * found.sigma_spacing_px, j * found.sigma_spacing_px};
+            const bool near = std::any_of(matches.begin(), matches.end(), [&](const Match& m) {
+                const Point d = p - m.reference_px;
+                return m.kept && dot(d, d) <= reach * reach;
+            });
+            // A field that is carried on over crowns is further off than its smoothness says.
+            const double sigma_m =
+                optimism * gsd * (near ? 1.0 : 2.5) *
+                static_cast<double>(
+                    found.sigma_px[static_cast<std::size_t>(j * found.sigma_columns + i)]);
+            out.residual.sigma_m.push_back(static_cast<float>(sigma_m));
+        }
+}
+
+/// The finest level keeps at least two pixels per resolved pixel.
+int base_step(double coarser, int smallest) {
     int base = 1;
     while (base * 2 <= coarser / 2 && smallest / (base * 2) >= 128) base *= 2;
+    return base;
+}
+
+Alignment register_pair(const AlignImage& target, const AlignImage& reference,
+                        const AlignOptions& options) {
+    Alignment out;
+    if (std::string why = obstacle(target, reference); !why.empty())
+        return failed(out, std::move(why));
+    const Grid& grid = reference.grid;
+    const PreparedPixels& prepared = *reference.pixels;
+    const Luminance &lr = prepared.luminance, &lt = target.pixels->luminance;
+    const int width = lr.plane.width(), height = lr.plane.height();
+    const double gsd = grid.gsd() > 0 ? grid.gsd() : 1.0;
+    const double coarser = coarser_of(target, reference, options);
+    out.effective_gsd_m = coarser * gsd;
+    out.hidden_share = 1 - lt.share;
+
+    // The coarsest level still has about 96 pixels across.
+    const int smallest = std::min(width, height), base = base_step(coarser, smallest);
+    out.support_radius_px = std::max(45 / gsd, 64.0 * base);
     int top = base;
     while (top < 8 * base && smallest / (top * 2) >= 96) top *= 2;
-    const auto sigma_at = [&](int step) {
-        return std::max(coarser > 1.5 ? 0.6 : 0.8, 0.35 * coarser / step);
-    };
 
     const double search_px = std::max(options.search_m / gsd, 200.0);
     const std::vector<Coarse> starts =
-        coarse_search(*level_of(prepared, top, sigma_at(top)), make_level(lt, top, sigma_at(top)),
-                      static_cast<int>(std::ceil(search_px / top)), sigma_at(top));
+        coarse_search(*level_of(prepared, top, sigma_at(top, coarser)),
+                      *level_of(*target.pixels, top, sigma_at(top, coarser)),
+                      static_cast<int>(std::ceil(search_px / top)), sigma_at(top, coarser));
     if (starts.empty())
         return failed(out, "scene and reference share no ground that can be seen in both");
 
@@ -188,8 +181,9 @@ Alignment register_pair(const Scene& target, const AlignReference& reference,
     Harvest harvested;
     bool first = true;
     for (int step = std::max(base, top / 2);; step = std::max(base, step / 2)) {
-        const std::shared_ptr<const Level> kept_level = level_of(prepared, step, sigma_at(step));
-        const Level &level_r = *kept_level, level_t = make_level(lt, step, sigma_at(step));
+        const auto kept_r = level_of(prepared, step, sigma_at(step, coarser)),
+                   kept_t = level_of(*target.pixels, step, sigma_at(step, coarser));
+        const Level &level_r = *kept_r, &level_t = *kept_t;
         const Plane coefficients = spline_coefficients(level_t.image);
         const int across = std::min(level_r.image.width(), level_r.image.height());
         Search search;
@@ -203,7 +197,7 @@ Alignment register_pair(const Scene& target, const AlignReference& reference,
                                                                             : search.window / 2;
         search.stride =
             std::max(search.stride, static_cast<int>(std::sqrt(area / (last ? 4000 : 400))));
-        search.sigma = sigma_at(step);
+        search.sigma = sigma_at(step, coarser);
         search.core = std::max(3, static_cast<int>(std::lround(3.5 * search.sigma)));
         // A lattice fine enough for waves of three windows, and of some 600 nodes at most.
         const Frame frame{width, height,
@@ -255,6 +249,7 @@ Alignment register_pair(const Scene& target, const AlignReference& reference,
         if (!found.ok || last) break;
     }
     const auto tried = static_cast<int>(harvested.matches.size());
+    out.windows = tried;
     for (const Match& m : harvested.matches)
         if (m.passed)
             out.tie_points.push_back(
@@ -269,73 +264,8 @@ Alignment register_pair(const Scene& target, const AlignReference& reference,
     if (!found.ok || found.kept < 6 || found.kept < 0.08 * tried)
         return failed(out, fmt::format("only {} of {} windows agree with each other{}",
                                        found.ok ? found.kept : 0, tried, seen));
-
-    out.model = name_of(found.choice.model);
-    out.target_from_reference = found.warp;
-    double dx = 0, dy = 0, count = 0;
-    for (int j = 0; j <= 16; ++j)
-        for (int i = 0; i <= 16; ++i) {
-            const Point p{width * i / 16.0, height * j / 16.0};
-            const Point moved = grid.map_from_px(found.warp(p)) - grid.map_from_px(p);
-            dx += moved.x, dy += moved.y, count += 1;
-        }
-    out.dx_m = dx / count, out.dy_m = dy / count;
-    double squares = 0, kept = 0;
-    for (const Match& m : harvested.matches)
-        if (m.kept) squares += m.residual_px * m.residual_px, kept += 1;
-    // What windows share across dates (leaning crowns, turned shadows) the tie points' scatter does
-    // not show: on simulated series the true error is 1.5 times what it says.
-    const bool other_season =
-        target.info.datetime && reference.info.datetime &&
-        std::abs(target.info.datetime->days() - reference.info.datetime->days()) > 20;
-    out.held_out_m = (other_season ? 1.4 : 1.0) * gsd * std::sqrt(squares / kept);
-    const double optimism = other_season ? 1.5 : 1.0;
-    out.residual = {found.sigma_spacing_px, found.sigma_columns, found.sigma_rows, {}};
-    const Frame frame{width, height, 64.0 * base};
-    const double support_px = std::max(45 / gsd, 64.0 * base);
-    for (int j = 0; j < found.sigma_rows; ++j)
-        for (int i = 0; i < found.sigma_columns; ++i) {
-            const Point p{i * found.sigma_spacing_px, j * found.sigma_spacing_px};
-            const bool near = std::any_of(harvested.matches.begin(), harvested.matches.end(),
-                                          [&](const Match& m) {
-                                              const Point d = p - m.reference_px;
-                                              return m.kept && dot(d, d) <= support_px * support_px;
-                                          });
-            // A field that is carried on over crowns is further off than its smoothness says.
-            const double sigma_m =
-                optimism * gsd * (near ? 1.0 : 2.5) *
-                static_cast<double>(
-                    found.sigma_px[static_cast<std::size_t>(j * found.sigma_columns + i)]);
-            out.residual.sigma_m.push_back(static_cast<float>(sigma_m));
-        }
-    out.rmse_m = expected_rmse(harvested.matches, frame, support_px, out.residual);
-    out.ce90_m = 1.517 * out.rmse_m;  // of two equal normal axes
-    out.empty_radius_m = gsd * largest_empty_radius(harvested.matches, frame);
-    out.supported_fraction = supported_share(harvested.matches, frame, support_px);
-    const double rmse_px = out.rmse_m / out.effective_gsd_m,
-                 held_out_px = out.held_out_m / out.effective_gsd_m;
-    if (std::max(rmse_px, held_out_px) > options.warn_px)
-        return failed(
-            out, fmt::format("tie points that the model has not seen are off by {:.1f} m ({:.1f} "
-                             "px), more than {:.1f} px",
-                             std::max(out.rmse_m, out.held_out_m), std::max(rmse_px, held_out_px),
-                             options.warn_px));
-    out.status = RegistrationStatus::pass;
-    const auto warn = [&](std::string reason) {
-        out.status = RegistrationStatus::warn;
-        if (out.reason.empty()) out.reason = std::move(reason);
-    };
-    if (rmse_px > options.pass_px)
-        warn(fmt::format("the registration leaves {:.2f} m ({:.2f} px)", out.rmse_m, rmse_px));
-    if (held_out_px > 0.5 * (options.pass_px + options.warn_px))
-        warn(fmt::format("tie points that the model has not seen are off by {:.2f} m ({:.2f} px)",
-                         out.held_out_m, held_out_px));
-    if (out.supported_fraction < kLeastSupport)
-        warn(fmt::format(
-            "tie points hold only {:.0f} % of the area; elsewhere the model is carried on{}",
-            100 * out.supported_fraction, seen));
-    if (found.kept < 0.15 * tried)
-        warn(fmt::format("only {} of {} windows agree with each other{}", found.kept, tried, seen));
+    take_fit(found, harvested.matches, grid, gsd, other_season(target.info, reference.info), out);
+    judge(out, width, height, gsd, options);
     return out;
 }
 
@@ -355,19 +285,20 @@ double ResidualField::operator()(Point px) const {
            (at(i, j + 1) * (1 - a) + at(i + 1, j + 1) * a) * b;
 }
 
-AlignReference prepare_reference(const Scene& reference) {
-    AlignReference out;
-    out.grid = reference.raster.grid;
-    out.info = reference.info;
-    if (reference.raster.bands.empty()) return out;
-    auto prepared = std::make_shared<PreparedReference>();
-    prepared->luminance = luminance_of(reference);
-    prepared->oversampling = oversampling(prepared->luminance);
-    out.prepared = std::move(prepared);
+AlignImage prepare_image(const Scene& scene) {
+    AlignImage out;
+    out.grid = scene.raster.grid;
+    out.info = scene.info;
+    if (scene.raster.bands.empty()) return out;
+    auto pixels = std::make_shared<PreparedPixels>();
+    pixels->luminance = luminance_of(scene);
+    pixels->oversampling = oversampling(pixels->luminance);
+    out.pixels = std::move(pixels);
     return out;
 }
 
-Alignment align(const Scene& target, const AlignReference& reference, const AlignOptions& options) {
+Alignment align(const AlignImage& target, const AlignImage& reference,
+                const AlignOptions& options) {
     try {
         Alignment found = register_pair(target, reference, options);
         // Larger windows hold more of what has not changed; but crowns agree in them too, so that
@@ -391,8 +322,79 @@ Alignment align(const Scene& target, const AlignReference& reference, const Alig
     }
 }
 
+Alignment align(const Scene& target, const AlignImage& reference, const AlignOptions& options) {
+    return align(prepare_image(target), reference, options);
+}
+
 Alignment align(const Scene& target, const Scene& reference, const AlignOptions& options) {
-    return align(target, prepare_reference(reference), options);
+    return align(prepare_image(target), prepare_image(reference), options);
+}
+
+Alignment align_between(const AlignImage& target, const Warp& target_from_reference,
+                        const AlignImage& neighbour, const Warp& neighbour_from_reference,
+                        const AlignOptions& options) {
+    Alignment out;
+    try {
+        if (std::string why = obstacle(target, neighbour); !why.empty())
+            return failed(out, std::move(why));
+        const Grid& grid = target.grid;
+        const Luminance &lt = target.pixels->luminance, &ln = neighbour.pixels->luminance;
+        const int width = lt.plane.width(), height = lt.plane.height(),
+                  smallest = std::min(width, height);
+        const double gsd = grid.gsd() > 0 ? grid.gsd() : 1.0,
+                     coarser = coarser_of(target, neighbour, options);
+        int step = base_step(coarser, smallest);
+        if (smallest / (2 * step) >= 512) step *= 2;
+        const double sigma = sigma_at(step, coarser);
+        Level still;
+        {
+            Level own = make_level(ln, step, sigma);
+            Sampled seen = sample_through(spline_coefficients(own.image), own.usable, step,
+                                          neighbour_from_reference);
+            still = {step, std::move(seen.image), std::move(seen.usable), own.soft};
+        }
+        Level moving = make_level(lt, step, sigma);
+        const Plane coefficients = spline_coefficients(moving.image);
+        Search search;
+        search.window = power_of_two_near(options.window_px * std::max(1.0, coarser / step / 1.5));
+        while (search.window > 32 && search.window * 2 * step > smallest) search.window /= 2;
+        const double area = static_cast<double>(width) * height / (step * step);
+        search.stride = std::max(search.window / 2, static_cast<int>(std::sqrt(area / 1200)));
+        search.sigma = sigma;
+        search.core = std::max(3, static_cast<int>(std::lround(3.5 * sigma)));
+        Harvest found = harvest(still, moving, coefficients, target_from_reference, search);
+        // What is left, in the reference's frame.
+        for (Match& m : found.matches)
+            m.target_px = m.reference_px + (m.target_px - target_from_reference(m.reference_px));
+        const Frame frame{width, height,
+                          std::max(0.375 * search.window * step,
+                                   std::sqrt(static_cast<double>(width) * height / 600))};
+        FitOptions fitting;
+        fitting.floor_px = 0.3 * step * sigma;
+        fitting.most_px = 1.0 * step * std::max(1.0, sigma);
+        fitting.block_px = 1.0 * search.window * step;
+        fitting.buffer_px = 0.5 * search.window * step;
+        fitting.shared = static_cast<double>(search.window) / search.stride;
+        fitting.tolerance_px = 2 * step * std::max(1.0, 0.5 * sigma);
+        fitting.stiffness = {10, 1, 0.1};
+        const Fit fitted = fit(found.matches, frame, fitting);
+        out.effective_gsd_m = coarser * gsd;
+        out.hidden_share = 1 - lt.share;
+        out.support_radius_px = std::max(45 / gsd, 64.0 * step);
+        out.windows = static_cast<int>(found.matches.size());
+        for (const Match& m : found.matches)
+            if (m.passed)
+                out.tie_points.push_back(
+                    {m.reference_px, m.target_px, m.sidelobe, m.residual_px, m.kept});
+        if (!fitted.ok || fitted.kept < 12 || fitted.kept < 0.15 * out.windows)
+            return failed(out, fmt::format("only {} of {} windows agree with each other",
+                                           fitted.ok ? fitted.kept : 0, out.windows));
+        take_fit(fitted, found.matches, grid, gsd, other_season(target.info, neighbour.info), out);
+        judge(out, width, height, gsd, options);
+    } catch (const cv::Exception& error) {
+        return failed(out, fmt::format("matching failed: {}", error.what()));
+    }
+    return out;
 }
 
 }  // namespace fenceline

@@ -18,6 +18,8 @@ struct AlignOptions {
     double pass_px =
         0.5;  ///< held-out RMSE up to which a registration passes, in true sensor pixels
     double warn_px = 1.0;
+    int neighbours = 1;  ///< in season that each scene of a series is also matched to; 0: the
+                         ///< reference alone
 };
 template <class Visitor>
 void describe(AlignOptions& o, Visitor&& v) {
@@ -30,6 +32,8 @@ void describe(AlignOptions& o, Visitor&& v) {
       "expected RMSE up to which a registration passes");
     v("align.warn_px", o.warn_px, Range{0, 100}, "px",
       "expected and held-out RMSE up to which a registration is used with a warning");
+    v("align.neighbours", o.neighbours, Range{0, 10}, "",
+      "scenes of like season that each scene of a series is matched to beside the reference");
 }
 
 enum class RegistrationStatus { pass, warn, fail };
@@ -67,29 +71,43 @@ struct Alignment {
     /// model leaves where the field is bent: the blocks are holes of two windows.
     double held_out_m = 0;
     double effective_gsd_m = 0;  ///< true resolution that pass/warn were judged in
-    /// Share of the grid within 45 m (at least half a window) of a kept tie point; elsewhere the
-    /// model is carried on.
+    /// The same as rmse_m over the whole grid: forest, water and cloud without tie points, where
+    /// the model is carried on, count with their larger σ_r. A pass answers for this one too.
+    double whole_rmse_m = 0;
+    double support_radius_px = 0;  ///< a tie point holds the model this far: 45 m, half a window
+    /// Share of the grid that near a kept tie point; elsewhere the model is carried on.
     double supported_fraction = 0;
+    int windows = 0;            ///< that showed enough ground to be matched
+    double hidden_share = 0;    ///< of the target
     double empty_radius_m = 0;  ///< largest circle without a kept tie point
     ResidualField residual;     ///< σ_r(x, y)
     RegistrationStatus status = RegistrationStatus::fail;
     std::string reason;  ///< for warn and fail, in an analyst's words
 };
 
-/// The scene that others are registered to, prepared once for all of them (it may be used by
-/// several threads at a time). Holds what it needs of the scene's pixels: about 11 bytes a pixel.
-struct PreparedReference;
-struct AlignReference {
+/// What registration needs of a scene's pixels, made once: 5 bytes a pixel, and about as many for
+/// the resolutions that have been asked for. May be used by several threads at a time.
+struct PreparedPixels;
+struct AlignImage {
     Grid grid;
     SceneInfo info;
-    std::shared_ptr<const PreparedReference> prepared;  ///< empty: the scene had no bands
+    std::shared_ptr<const PreparedPixels> pixels;  ///< empty: the scene had no bands
 };
-AlignReference prepare_reference(const Scene& reference);
+AlignImage prepare_image(const Scene& scene);
 
 /// Registers target to reference (both on the same grid, the target's first warp being made with an
 /// identity registration). Never a silent identity: without support the status is fail and the
 /// reason is given. Methods: METHODS.md 2.
-Alignment align(const Scene& target, const AlignReference& reference, const AlignOptions& options);
+Alignment align(const AlignImage& target, const AlignImage& reference, const AlignOptions& options);
+Alignment align(const Scene& target, const AlignImage& reference, const AlignOptions& options);
 Alignment align(const Scene& target, const Scene& reference, const AlignOptions& options);
+
+/// How far a target, seen through its registration to a reference, still lies off another scene
+/// seen through its own: target_from_reference is the identity plus that displacement, in the
+/// reference's frame; fail when the two do not say. At half resolution where that is enough: a few
+/// tenths of a pixel are what is looked for. For align_series.
+Alignment align_between(const AlignImage& target, const Warp& target_from_reference,
+                        const AlignImage& neighbour, const Warp& neighbour_from_reference,
+                        const AlignOptions& options);
 
 }  // namespace fenceline
