@@ -393,13 +393,24 @@ std::optional<SimulatedSeries> simulated_series(const std::string& folder) {
     if (infos.size() < 2) return std::nullopt;
     SimulatedSeries series;
     series.name = fs::path(folder).filename().string();
-    series.middle = infos.size() / 2;
-    const Ring area = image_footprint(infos[series.middle], {});
-    const Grid grid = pair_grid(infos[series.middle], infos[0], area, {}, {});
+    const std::size_t half = infos.size() / 2;
+    const Ring area = image_footprint(infos[half], {});
+    const Grid grid = pair_grid(infos[half], infos[0], area, {}, {});
     for (const SceneInfo& info : infos) {
         GridImage image = read_on_grid(info, grid, {}, {});
         series.scenes.push_back(observe(info, std::move(image.raster), std::move(image.masks),
                                         image.mask_given, area, {}));
+    }
+    // The scene nearest the middle that shows most of the ground, as a run would choose.
+    series.middle = half;
+    for (std::size_t k = 0; k < infos.size(); ++k) {
+        const auto i = static_cast<std::size_t>(static_cast<std::ptrdiff_t>(half) +
+                                                (k % 2 == 0 ? 1 : -1) *
+                                                    static_cast<std::ptrdiff_t>((k + 1) / 2));
+        if (i < infos.size() && series.scenes[i].usable_fraction >= 0.7) {
+            series.middle = i;
+            break;
+        }
     }
     const auto displacement = [](const SceneDisplacement& d, Point m) {
         const Point p = m - d.centre_map;

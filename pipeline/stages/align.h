@@ -43,6 +43,9 @@ struct TiePoint {
     double quality = 0;             ///< peak-to-sidelobe ratio
     double residual_px = 0;         ///< held out
     bool kept = false;
+    /// Shows crowns: target_px has the lean that they share taken off. Holds the field's shape, not
+    /// its place.
+    bool canopy = false;
 };
 
 /// Standard error of a registration per axis, m, on a lattice: node (i, j) at pixel (i·spacing_px,

@@ -226,13 +226,13 @@ bool solve(const std::vector<Match>& matches, const std::vector<double>& weight,
 }
 
 /// Huber's M-estimate (Huber 1964) by reweighting: scale from the MAD, tuning 1.5. weight: what the
-/// matches weighed in the last solution.
+/// matches weighed in the last solution; prior: what they weigh before, by their noise.
 bool solve_robust(const std::vector<Match>& matches, const std::vector<char>& use,
-                  ModelChoice choice, const Frame& frame, bool with_variance, Solution& solution,
-                  std::vector<double>& weight) {
+                  const std::vector<double>& prior, ModelChoice choice, const Frame& frame,
+                  bool with_variance, Solution& solution, std::vector<double>& weight) {
     const Warp& warp = solution.warp;
     weight.assign(matches.size(), 0.0);
-    for (std::size_t i = 0; i < matches.size(); ++i) weight[i] = use[i] != 0 ? 1.0 : 0.0;
+    for (std::size_t i = 0; i < matches.size(); ++i) weight[i] = use[i] != 0 ? prior[i] : 0.0;
     const int rounds = choice.model == Model::local ? 2 : 4;
     for (int round = 0; round < rounds; ++round) {
         const bool last = round + 1 == rounds;
@@ -241,14 +241,18 @@ bool solve_robust(const std::vector<Match>& matches, const std::vector<char>& us
         std::vector<double> sizes;
         for (std::size_t i = 0; i < matches.size(); ++i)
             if (use[i] != 0)
-                sizes.push_back(distance(matches[i].target_px, warp(matches[i].reference_px)));
+                sizes.push_back(std::sqrt(prior[i]) *
+                                distance(matches[i].target_px, warp(matches[i].reference_px)));
         // The median of a Rayleigh variable is 1.1774 σ.
         const double limit = 1.5 * std::max(0.01, median_of(sizes) / 1.1774);
         for (std::size_t i = 0; i < matches.size(); ++i)
             if (use[i] != 0)
                 weight[i] =
-                    std::min(1.0, limit / std::max(1e-9, distance(matches[i].target_px,
-                                                                  warp(matches[i].reference_px))));
+                    prior[i] *
+                    std::min(1.0,
+                             limit / std::max(1e-9, std::sqrt(prior[i]) *
+                                                        distance(matches[i].target_px,
+                                                                 warp(matches[i].reference_px))));
     }
     return true;
 }
@@ -303,13 +307,14 @@ struct HeldOut {
 /// what they weigh in the whole. The noise comes from the median of the standardised residuals, so
 /// that a model is judged by what it predicts and by how well it knows how far that can be trusted.
 HeldOut hold_out(const std::vector<Match>& matches, const std::vector<char>& use,
-                 const Folds& folds, ModelChoice choice, const Frame& frame) {
+                 const std::vector<double>& prior, const Folds& folds, ModelChoice choice,
+                 const Frame& frame) {
     HeldOut out;
     out.residual.assign(matches.size(), std::numeric_limits<double>::quiet_NaN());
     out.variance.assign(matches.size(), 0.0);
     std::vector<double> weight;
     Solution whole;
-    if (!solve_robust(matches, use, choice, frame, true, whole, weight)) return out;
+    if (!solve_robust(matches, use, prior, choice, frame, true, whole, weight)) return out;
     parallel_items(folds.count, [&](int fold) {
         std::vector<char> training = use;
         for (std::size_t i = 0; i < matches.size(); ++i)
@@ -367,26 +372,17 @@ double rms_of_used(const std::vector<double>& residuals, const std::vector<char>
     return count > 0 ? std::sqrt(sum / count) : 0;
 }
 
-/// Windows that lie on open ground: bright and smooth in the reference. Forest windows agree with
-/// each other on a place that leans with the view (5 m × v, METHODS 2), so they may not choose the
-/// model; they may join it when they agree. With few windows everything is taken.
+/// Windows that lie on open ground: the brighter half in the reference. Forest is dark in every
+/// season, and its windows agree with each other on a place that leans with the view (5 m × v,
+/// METHODS 2), so they may not choose the model. With few windows everything is taken.
 std::vector<char> ground_seeds(const std::vector<Match>& matches) {
     std::vector<std::size_t> passed;
     for (std::size_t i = 0; i < matches.size(); ++i)
         if (matches[i].passed) passed.push_back(i);
     std::vector<char> seeds(matches.size(), 0);
-    std::vector<double> rank(matches.size(), 0);
-    const auto add_ranks = [&](const auto& value) {
-        std::vector<std::size_t> order = passed;
-        std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-            return value(matches[a]) < value(matches[b]);
-        });
-        for (std::size_t k = 0; k < order.size(); ++k) rank[order[k]] += static_cast<double>(k);
-    };
-    add_ranks([](const Match& m) { return -m.brightness; });
-    add_ranks([](const Match& m) { return m.roughness; });
-    std::stable_sort(passed.begin(), passed.end(),
-                     [&](std::size_t a, std::size_t b) { return rank[a] < rank[b]; });
+    std::stable_sort(passed.begin(), passed.end(), [&](std::size_t a, std::size_t b) {
+        return matches[a].brightness > matches[b].brightness;
+    });
     const std::size_t count = passed.size() < 24 ? passed.size() : passed.size() / 2;
     for (std::size_t k = 0; k < count; ++k) seeds[passed[k]] = 1;
     return seeds;
@@ -453,10 +449,11 @@ std::ptrdiff_t grow(const std::vector<Match>& matches, const std::vector<char>& 
                     ModelChoice choice, double noise, const Frame& frame, const FitOptions& options,
                     std::vector<char>& use) {
     std::ptrdiff_t joined = 0;
+    const std::vector<double> even(matches.size(), 1.0);
     for (int round = 0; round < 12; ++round) {
         Solution whole;
         std::vector<double> weight;
-        if (!solve_robust(matches, use, choice, frame, true, whole, weight)) break;
+        if (!solve_robust(matches, use, even, choice, frame, true, whole, weight)) break;
         std::ptrdiff_t now = 0;
         for (std::size_t i = 0; i < matches.size(); ++i) {
             if (use[i] != 0 || may[i] == 0) continue;
@@ -472,28 +469,121 @@ std::ptrdiff_t grow(const std::vector<Match>& matches, const std::vector<char>& 
     return joined;
 }
 
-}  // namespace
+constexpr std::size_t kLayer = 16;  ///< windows of a layer at least
+constexpr std::size_t kMostLayers = 8;
+constexpr double kNear = 4;  ///< variance (of one match) up to which a field is asked for more
 
-Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& options) {
-    Fit out;
-    for (Match& m : matches) m.kept = false, m.residual_px = 0;
-    for (const Match& m : matches) out.passed += m.passed ? 1 : 0;
-    std::vector<char> seeds = ground_seeds(matches);
-    bool others_join = true;
-    std::vector<char> use = consensus(matches, seeds, options.tolerance_px, 0.1, frame);
-    if (4 * std::count(use.begin(), use.end(), 1) < std::count(seeds.begin(), seeds.end(), 1)) {
-        // The open ground does not agree with itself (snow, unmasked cloud): everything may choose.
-        for (std::size_t i = 0; i < matches.size(); ++i) seeds[i] = matches[i].passed ? 1 : 0;
-        use = consensus(matches, seeds, options.tolerance_px, 0.1, frame);
+/// What the matches of [begin, end) share against a field, where it can be asked: median and
+/// 1.4826·MAD per axis, and the median's standard error.
+struct Shared {
+    Point middle;
+    double spread = 0, error = 0, seen = 0;
+};
+Shared shared_displacement(const std::vector<Match>& matches, const std::vector<std::size_t>& of,
+                           std::size_t begin, std::size_t end, const Solution& field) {
+    std::vector<double> x, y;
+    for (std::size_t k = begin; k < end; ++k) {
+        const Match& m = matches[of[k]];
+        if (field.variance(m.reference_px) > kNear) continue;
+        const Point rest = m.target_px - field.warp(m.reference_px);
+        x.push_back(rest.x), y.push_back(rest.y);
     }
-    const Folds folds = spatial_folds(matches, frame, options.block_px, options.buffer_px);
+    Shared out;
+    out.seen = static_cast<double>(x.size());
+    if (x.empty()) return out;
+    out.middle = {median_of(x), median_of(y)};
+    for (double& v : x) v = std::abs(v - out.middle.x);
+    for (double& v : y) v = std::abs(v - out.middle.y);
+    out.spread = 1.4826 * std::hypot(median_of(x), median_of(y)) / std::numbers::sqrt2;
+    out.error = 1.2533 * out.spread / std::sqrt(out.seen);
+    return out;
+}
+
+/// See fit: the dark windows that were kept out join in layers. Matches that join get their layer's
+/// displacement taken off (when it is one: three standard errors of its median), and a prior weight
+/// by the layer's scatter; 1 where the layer is no worse than the ground and shares no
+/// displacement. False when none joined.
+bool join_others(std::vector<Match>& matches, ModelChoice choice, double noise, const Frame& frame,
+                 const FitOptions& options, std::vector<char>& use, std::vector<double>& prior) {
+    constexpr int kRounds = 4;
+    std::vector<std::size_t> others;
+    for (std::size_t i = 0; i < matches.size(); ++i)
+        if (matches[i].passed && use[i] == 0) others.push_back(i);
+    if (others.size() < kLayer) return false;
+    std::stable_sort(others.begin(), others.end(), [&](std::size_t a, std::size_t b) {
+        return matches[a].brightness < matches[b].brightness;
+    });
+    const std::size_t layers = std::clamp<std::size_t>(others.size() / kLayer, 1, kMostLayers);
+    const std::vector<char> ground = use;
+    std::vector<Point> lean(matches.size());
+    bool joined = false;
+    for (int round = 0; round < kRounds; ++round) {
+        std::vector<Match> level = matches;
+        for (std::size_t i = 0; i < level.size(); ++i)
+            level[i].target_px = level[i].target_px - lean[i];
+        Solution solution;
+        std::vector<double> weight;
+        if (!solve_robust(level, use, prior, choice, frame, true, solution, weight)) return false;
+        joined = false;
+        use = ground;
+        std::fill(prior.begin(), prior.end(), 1.0);
+        for (std::size_t layer = 0; layer < layers; ++layer) {
+            const std::size_t begin = layer * others.size() / layers,
+                              end = (layer + 1) * others.size() / layers;
+            const Shared shared = shared_displacement(matches, others, begin, end, solution);
+            if (2 * shared.seen < static_cast<double>(kLayer)) continue;
+            Point middle = shared.middle;
+            const double spread = std::max(noise, shared.spread);
+            if (spread > 0.5 * options.most_px) continue;
+            const bool shares = norm(middle) > 3 * shared.error;
+            if (!shares) middle = {};
+            const bool as_ground = !shares && spread < 1.5 * noise;
+            for (std::size_t k = begin; k < end; ++k) {
+                const std::size_t i = others[k];
+                const Point p = matches[i].reference_px;
+                lean[i] = middle;
+                const double limit = std::max(
+                    options.floor_px,
+                    3 * std::hypot(spread,
+                                   noise * std::sqrt(std::min(kNear, solution.variance(p)))));
+                if (distance(matches[i].target_px - middle, solution.warp(p)) > limit) continue;
+                use[i] = 1;
+                // Strictly below 1: it is how they are told from ground.
+                prior[i] = as_ground ? 1.0 : std::min(0.99, noise * noise / (spread * spread));
+                joined = true;
+            }
+        }
+        if (!joined) return false;
+    }
+    for (std::size_t i = 0; i < matches.size(); ++i)
+        if (use[i] != 0 && prior[i] < 1) {
+            matches[i].target_px = matches[i].target_px - lean[i];
+            matches[i].lean_px = norm(lean[i]);
+        }
+    return joined;
+}
+
+/// Windows that agree on a model.
+struct Agreement {
+    std::vector<char> use;
+    ModelChoice choice;
     HeldOut held;
+    bool ok = false;
+};
+
+/// may_join: windows off the open ground join on their own merits, too.
+Agreement settle(const std::vector<Match>& matches, const std::vector<char>& seeds,
+                 std::vector<char> start, bool may_join, const Folds& folds, const Frame& frame,
+                 const FitOptions& options) {
+    Agreement out;
+    out.use = std::move(start);
+    const std::vector<double> even(matches.size(), 1.0);
     // The model and what it keeps take turns: a bent field grows outwards from where an affine
     // agrees with it, until nothing more joins.
     constexpr int kMostRounds = 8;
     bool settled = false;
     for (int round = 0;; ++round) {
-        const auto count = std::count(use.begin(), use.end(), 1);
+        const auto count = std::count(out.use.begin(), out.use.end(), 1);
         if (count < 3) return out;
         std::vector<ModelChoice> ladder{{Model::translation, 0}};
         if (count >= 6) ladder.push_back({Model::similarity, 0});
@@ -513,35 +603,24 @@ Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& optio
         double best = 1e300;
         std::vector<HeldOut> all;
         for (const ModelChoice& choice : ladder) {
-            all.push_back(hold_out(matches, use, folds, choice, frame));
+            all.push_back(hold_out(matches, out.use, even, folds, choice, frame));
             best = std::min(best, all.back().score);
         }
         if (best > 1e100) return out;  // too few blocks to hold one out: all points in one corner
         std::size_t pick = 0;
         while (all[pick].score > best + kSimplerIsWorth) ++pick;
         out.choice = ladder[pick];
-        held = std::move(all[pick]);
-        out.rmse_px = rms_of_used(held.residual, use);
+        out.held = std::move(all[pick]);
+        const HeldOut& held = out.held;
         if (settled) break;
         const auto standard = [&](std::size_t i) {
             return held.residual[i] / std::sqrt(1 + held.variance[i]);
         };
         std::vector<double> sizes;
         for (std::size_t i = 0; i < matches.size(); ++i)
-            if (use[i] != 0 && seeds[i] != 0) sizes.push_back(standard(i));
+            if (out.use[i] != 0 && seeds[i] != 0) sizes.push_back(standard(i));
         const double noise = median_of(sizes) / 1.1774;
-        // Takes back what consensus on an affine had thrown out and the chosen model explains. A
-        // window off the open ground may join on its own merits: crowns lean by pixels, and are
-        // found out one by one; but when the windows that would join scatter more than the open
-        // ground does, crowns lean by little, and none may.
-        if (round == 0) {
-            std::vector<double> others;
-            for (std::size_t i = 0; i < matches.size(); ++i)
-                if (matches[i].passed && seeds[i] == 0 && std::isfinite(held.residual[i]) &&
-                    held.residual[i] < options.most_px)
-                    others.push_back(standard(i));
-            others_join = count < 60 || median_of(others) <= 2 * median_of(sizes);
-        }
+        // Takes back what consensus on an affine had thrown out and the chosen model explains.
         // Far from what a fold has seen, its prediction says little; but what lies a whole
         // tolerance off is never believed.
         std::ptrdiff_t changed = 0;
@@ -549,37 +628,116 @@ Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& optio
             const double limit =
                 std::max(options.floor_px,
                          std::min(options.most_px, 3 * noise * std::sqrt(1 + held.variance[i])));
-            const char now = matches[i].passed && (seeds[i] != 0 || others_join) &&
+            const char now = matches[i].passed && (seeds[i] != 0 || may_join) &&
                                      std::isfinite(held.residual[i]) && held.residual[i] <= limit
                                  ? 1
                                  : 0;
-            changed += now != use[i] ? 1 : 0;
-            use[i] = now;
+            changed += now != out.use[i] ? 1 : 0;
+            out.use[i] = now;
         }
         if (out.choice.model == Model::local) {
             std::vector<char> may(matches.size(), 0);
             for (std::size_t i = 0; i < matches.size(); ++i)
-                may[i] = matches[i].passed && (seeds[i] != 0 || others_join) ? 1 : 0;
-            changed += grow(matches, may, out.choice, noise, frame, options, use);
+                may[i] = matches[i].passed && (seeds[i] != 0 || may_join) ? 1 : 0;
+            changed += grow(matches, may, out.choice, noise, frame, options, out.use);
         }
         settled = round + 2 >= kMostRounds ||
                   (round >= 1 && (out.choice.model != Model::local || 50 * changed <= count));
     }
+    out.ok = true;
+    return out;
+}
+
+/// Whether dark windows share a displacement against the field of the open ground alone: a median
+/// over a layer of like brightness that is more than what is forgiven a single window, and three
+/// times its own standard error.
+bool crowns_lean(const std::vector<Match>& matches, const std::vector<char>& seeds,
+                 const Agreement& agreed, const Frame& frame, const FitOptions& options) {
+    std::vector<char> ground = agreed.use;
+    std::vector<std::size_t> dark;
+    for (std::size_t i = 0; i < matches.size(); ++i) {
+        if (seeds[i] == 0) ground[i] = 0;
+        if (seeds[i] == 0 && matches[i].passed) dark.push_back(i);
+    }
+    Solution solution;
+    std::vector<double> weight;
+    if (dark.size() < 2 * kLayer ||
+        !solve_robust(matches, ground, std::vector<double>(matches.size(), 1.0), agreed.choice,
+                      frame, true, solution, weight))
+        return false;
+    std::stable_sort(dark.begin(), dark.end(), [&](std::size_t a, std::size_t b) {
+        return matches[a].brightness < matches[b].brightness;
+    });
+    const std::size_t layers = std::clamp<std::size_t>(dark.size() / kLayer, 2, kMostLayers);
+    for (std::size_t layer = 0; 2 * layer < layers; ++layer) {
+        const Shared shared = shared_displacement(matches, dark, layer * dark.size() / layers,
+                                                  (layer + 1) * dark.size() / layers, solution);
+        if (shared.seen >= static_cast<double>(kLayer) / 2 &&
+            norm(shared.middle) > std::max(options.floor_px, 3 * shared.error))
+            return true;
+    }
+    return false;
+}
+
+constexpr int kFewWindows = 60;  ///< no layers are looked for among fewer
+constexpr double kFollow = 0.8;  ///< of the dark windows that follow a field without crowns
+
+}  // namespace
+
+Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& options) {
+    Fit out;
+    for (Match& m : matches) m.kept = false, m.residual_px = 0;
+    for (const Match& m : matches) out.passed += m.passed ? 1 : 0;
+    std::vector<char> seeds = ground_seeds(matches);
+    std::vector<char> use = consensus(matches, seeds, options.tolerance_px, 0.1, frame);
+    if (4 * std::count(use.begin(), use.end(), 1) < std::count(seeds.begin(), seeds.end(), 1)) {
+        // The open ground does not agree with itself (snow, unmasked cloud): everything may choose.
+        for (std::size_t i = 0; i < matches.size(); ++i) seeds[i] = matches[i].passed ? 1 : 0;
+        use = consensus(matches, seeds, options.tolerance_px, 0.1, frame);
+    }
+    const Folds folds = spatial_folds(matches, frame, options.block_px, options.buffer_px);
+    const std::vector<char> start = use;
+    Agreement agreed = settle(matches, seeds, start, true, folds, frame, options);
+    // A field that the dark windows follow like the others is everybody's. Where many of them stay
+    // away from it, and share a displacement, they show crowns.
+    bool layered = false;
+    int dark = 0, follow = 0;
+    for (std::size_t i = 0; i < matches.size(); ++i)
+        if (agreed.ok && matches[i].passed && seeds[i] == 0)
+            dark += 1, follow += agreed.use[i] != 0 ? 1 : 0;
+    if (out.passed >= kFewWindows && follow < kFollow * dark &&
+        crowns_lean(matches, seeds, agreed, frame, options)) {
+        Agreement ground = settle(matches, seeds, start, false, folds, frame, options);
+        if (ground.ok) agreed = std::move(ground), layered = true;
+    }
+    if (!agreed.ok) return out;
+    out.choice = agreed.choice;
+    HeldOut& held = agreed.held;
+    use = std::move(agreed.use);
+    std::vector<double> prior(matches.size(), 1.0);
+    if (layered && join_others(matches, out.choice, held.noise_px, frame, options, use, prior))
+        held = hold_out(matches, use, prior, folds, out.choice, frame);
+    out.rmse_px = rms_of_used(held.residual, use);
     std::vector<double> weight;
     Solution solution;
-    if (!solve_robust(matches, use, out.choice, frame, true, solution, weight)) return out;
+    if (!solve_robust(matches, use, prior, out.choice, frame, true, solution, weight)) return out;
     out.warp = solution.warp;
+    double canopy_squares = 0;
     for (std::size_t i = 0; i < matches.size(); ++i) {
         matches[i].kept = use[i] != 0;
         matches[i].residual_px = std::isfinite(held.residual[i]) ? held.residual[i] : 0;
         out.kept += use[i] != 0 ? 1 : 0;
+        matches[i].canopy = use[i] != 0 && prior[i] < 1;
+        if (matches[i].canopy)
+            out.canopy += 1, canopy_squares += matches[i].lean_px * matches[i].lean_px;
     }
+    out.lean_px = std::sqrt(canopy_squares / std::max(1, out.canopy));
     // Calibrated on warped real tiles (benchmarks/RESULTS.md).
     const double calibration = out.choice.model == Model::local ? 0.75 : 1.3;
     // Noise of one match from what the model leaves at the matches it was fitted to.
     std::vector<double> left;
     for (std::size_t i = 0; i < matches.size(); ++i)
-        if (use[i] != 0) {
+        if (use[i] != 0 && prior[i] == 1) {
             const Point p = matches[i].reference_px;
             const Point rest = matches[i].target_px - out.warp(p);
             left.push_back(dot(rest, rest) / std::max(0.2, 1 - solution.variance(p)));

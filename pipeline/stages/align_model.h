@@ -42,6 +42,8 @@ struct Fit {
     Warp warp;
     ModelChoice choice;
     int kept = 0, passed = 0;
+    int canopy = 0;       ///< of the kept ones
+    double lean_px = 0;   ///< RMS of what was taken off them
     double rmse_px = 0;   ///< leave-block-out, kept matches
     double noise_px = 0;  ///< of one match, per axis
     /// Standard error of the model per axis (px) at (i·sigma_spacing_px, j·sigma_spacing_px), row
@@ -52,6 +54,12 @@ struct Fit {
     bool ok = false;
 };
 
+/// Windows that show crowns lie off the ground by a displacement that is much the same all over one
+/// pair (their height times the difference of the views; over 90 % of the error of bad windows lies
+/// along it, METHODS 2). Where windows on open ground alone hold the field, the dark ones, sorted
+/// by brightness into layers, each get one unknown displacement, and join with weights by their
+/// scatter about it: they tell how the field goes on under the forest, not where it is.
+///
 /// The model ladder translation, similarity, affine, affine + smooth local field: the simplest
 /// model whose leave-block-out residual is within 3 % (or 0.003 px) of the best. Marks the matches
 /// it kept and gives every one its held-out residual.

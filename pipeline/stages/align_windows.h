@@ -16,6 +16,10 @@ struct Match {
     bool passed = false;                   ///< every test that one window can take alone
     double residual_px = 0;                ///< held out
     bool kept = false;
+    /// Kept for its share of the field's shape only: it shows crowns, and target_px has their
+    /// common lean taken off.
+    bool canopy = false;
+    double lean_px = 0;
 };
 
 struct Search {
