@@ -329,8 +329,9 @@ TEST(Align, HardPairsAreRegisteredOrRefusedForAReason) {
     const auto registered = [&](const Scene& target, double pixel, const char* what) {
         const Alignment found = align(target, reference, {});
         EXPECT_NE(found.status, RegistrationStatus::fail) << what << ": " << found.reason;
-        if (found.status != RegistrationStatus::fail)
+        if (found.status != RegistrationStatus::fail) {
             EXPECT_LE(true_rmse_px(found, truth, n, n), 0.5 * pixel) << what;
+        }
         expect_honest(found, truth, n, pixel, what);
     };
     // Snow: bright, its contrast a tenth; winter noise.

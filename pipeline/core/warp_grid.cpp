@@ -63,7 +63,7 @@ Warp warp_on_grid(const Warp& warp, const Grid& own, const Grid& wanted) {
     const double ratio = std::hypot(right - left, bottom - top) / std::hypot(width, height);
     LocalField& field = out.local;
     field.spacing_px =
-        std::max({4.0, (warp.local.columns > 0 ? 0.5 * warp.local.spacing_px : 64) / ratio,
+        std::max({4.0, (warp.local.columns > 0 ? warp.local.spacing_px / 3 : 64) / ratio,
                   std::sqrt(width * height / kMostNodes)});
     field.columns = static_cast<int>(std::ceil(width / field.spacing_px)) + 1;
     field.rows = static_cast<int>(std::ceil(height / field.spacing_px)) + 1;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "input/image_io.h"
 #include "output/raster_writer.h"
 #include "program.h"
 #include "small_series.h"
@@ -11,6 +12,7 @@ namespace fenceline {
 namespace {
 
 TEST(AlignCommand, AKeptTransformGivesTheSameImageAndFitsOtherBands) {
+    initialise_gdal();
     const ScratchFolder scratch;
     write_cog(scratch / "reference.tif", small_scene(0, 1, 256), PixelType::u8, 0, {});
     Raster target = small_scene(3.4, 2, 256);
@@ -47,6 +49,7 @@ TEST(AlignCommand, AKeptTransformGivesTheSameImageAndFitsOtherBands) {
 }
 
 TEST(AlignCommand, ArgumentsThatContradictEachOtherAreAllNamed) {
+    initialise_gdal();
     const ScratchFolder scratch;
     const Outcome wrong = fenceline_program(
         {"align", "a.tif", "b.tif", "--out", scratch / "o.tif", "--ties", scratch / "t.shp",
