@@ -7,12 +7,17 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
 #include <numbers>
+#include <set>
 
 #include "core/error.h"
 #include "core/geodesic.h"
 #include "core/projection.h"
 #include "input/scenario.h"
+#include "output/series_writer.h"
+#include "simulate/variant.h"
 
 namespace fenceline::simulate {
 namespace {
@@ -334,6 +339,135 @@ TEST(Simulate, BadScenariosNameTheKey) {
         faults_of(R"({"scenes":[{"datetime":"2010-01-01","gsd_m":99,"bands":"xyz"}],"seed":-1})");
     for (const char* key : {"scenes[0].gsd_m", "scenes[0].bands", "seed"})
         EXPECT_NE(both.find(key), std::string::npos) << key;
+}
+
+TEST(Simulate, OtherSeedsDrawOtherVariantsWithinTheScenariosRanges) {
+    const Scenario file = read_scenario(scenario_path("contraction.json"));
+    const ScenarioVariants& v = file.variants;
+    const Scenario same = draw_variant(file, file.seed);
+    EXPECT_EQ(same.scenes[2].datetime, file.scenes[2].datetime);
+    EXPECT_EQ(same.line.area_m2, file.line.area_m2);
+    std::set<int> posts;
+    std::set<std::int64_t> times;
+    for (std::uint64_t seed = 101; seed < 121; ++seed) {
+        const Scenario drawn = draw_variant(file, seed), again = draw_variant(file, seed);
+        EXPECT_EQ(drawn.seed, seed);
+        posts.insert(drawn.line.posts);
+        EXPECT_NEAR(drawn.line.posts, file.line.posts, v.counts * file.line.posts + 0.5);
+        EXPECT_NEAR(drawn.line.area_m2, file.line.area_m2, v.size * file.line.area_m2);
+        EXPECT_LT(drawn.line_changes[0].area_m2, drawn.line.area_m2) << "a contraction stays one";
+        for (std::size_t i = 0; i < file.scenes.size(); ++i) {
+            const ScenarioScene &a = file.scenes[i], &b = drawn.scenes[i];
+            times.insert(b.datetime.microseconds);
+            EXPECT_EQ(b.datetime, again.scenes[i].datetime);
+            EXPECT_NEAR(b.datetime.days(), a.datetime.days(), v.days + 0.51 + v.minutes / 1440);
+            EXPECT_NEAR(b.off_nadir_deg, a.off_nadir_deg, v.off_nadir_deg);
+            EXPECT_NEAR(b.blur_px, a.blur_px, v.blur_px + 1e-12);
+            EXPECT_NEAR(b.registration.dx_m, a.registration.dx_m, v.shift_m);
+            EXPECT_EQ(b.cloud, 0) << "clear scenes stay clear";
+            if (i > 0) EXPECT_LT(drawn.scenes[i - 1].datetime, b.datetime);
+        }
+    }
+    EXPECT_GE(posts.size(), 3U);
+    EXPECT_GT(times.size(), 100U);
+}
+
+TEST(Simulate, EveryFamilyCanBeDrawnForManySeeds) {
+    for (const auto& entry : std::filesystem::directory_iterator(scenario_path(""))) {
+        if (entry.path().extension() != ".json" || entry.path().stem() == "wide_area") continue;
+        const Scenario file = read_scenario(entry.path().string());
+        for (const std::uint64_t seed : {101U, 102U, 103U, 9001U, 9002U, 9003U})
+            EXPECT_NO_THROW(build_world(draw_variant(file, seed)))
+                << entry.path().filename() << " " << seed;
+    }
+}
+
+TEST(Simulate, AScaledPlaceKeepsItsProportions) {
+    const Scenario file = read_scenario(scenario_path("camp25.json"));
+    const Truth truth = make_truth(build_world(scaled(file, 0.55)));
+    const auto& lines = truth.report.perimeters;
+    EXPECT_NEAR(lines.front().area_m2, 0.3025 * 580000, 2000);
+    EXPECT_NEAR(lines.back().area_m2 / lines.front().area_m2, 1.0 / 0.58, 0.01);
+    EXPECT_NEAR(lines.back().length_m / lines.front().length_m, 5.2 / 3.8, 0.01);
+    EXPECT_EQ(truth.frames.front().grid.gsd(), 0.6);
+}
+
+/// Keys of an object of the schema.
+std::set<std::string> keys_of(const nlohmann::json& schema) {
+    std::set<std::string> keys;
+    for (const auto& [key, value] : schema.at("properties").items()) keys.insert(key);
+    return keys;
+}
+
+TEST(Simulate, TheSchemaHasTheKeysThatTheReaderKnows) {
+    std::ifstream file(scenario_path("../scenario.schema.json"));
+    const auto schema = nlohmann::json::parse(file);
+    const auto& properties = schema.at("properties");
+    const auto known = [](const std::string& text, const std::string& where) {
+        // "… where.zzz: is not a key of a scenario; allowed here are a, b, c"
+        const std::string faults = faults_of(text), mark = where + "zzz: is not a key";
+        const auto at = faults.find(mark);
+        EXPECT_NE(at, std::string::npos) << faults;
+        const std::string list_mark = "allowed here are ";
+        std::string list = faults.substr(faults.find(list_mark, at) + list_mark.size());
+        list = list.substr(0, list.find('\n'));
+        std::set<std::string> keys;
+        std::size_t from = 0;
+        while (from < list.size()) {
+            const auto to = std::min(list.find(", ", from), list.size());
+            keys.insert(list.substr(from, to - from));
+            from = to + 2;
+        }
+        return keys;
+    };
+    EXPECT_EQ(known(R"({"zzz": 1})", ""), keys_of(schema));
+    int sections = 0;
+    for (const auto& [key, value] : properties.items()) {
+        const std::string type = value.at("type");
+        if (type == "object") {
+            EXPECT_EQ(known("{\"" + key + R"(": {"zzz": 1}})", key + "."), keys_of(value)) << key;
+            ++sections;
+        } else if (type == "array") {
+            EXPECT_EQ(known("{\"" + key + R"(": [{"zzz": 1}]})", key + "[0]."),
+                      keys_of(value.at("items")))
+                << key;
+            ++sections;
+        }
+    }
+    EXPECT_GE(sections, 10);
+    EXPECT_EQ(known(R"({"scenes": [{"registration": {"zzz": 1}}]})", "scenes[0].registration."),
+              keys_of(properties.at("scenes").at("items").at("properties").at("registration")));
+}
+
+std::string bytes_of(const std::filesystem::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST(Simulate, LittleMemoryGivesTheSameFiles) {
+    const auto folder = std::filesystem::temp_directory_path() / "fenceline_simulate_strips";
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directories(folder);
+    Scenario scenario = bare(90, 0.12);  // 750 × 750: two strips
+    scenario.scenes[0].noise = 1;
+    scenario.scenes[0].datetime = *parse_time("2010-06-20T03:30:00Z");
+    Progress quiet;
+    write_series(scenario, (folder / "much").string(), quiet, false);
+    write_series(scenario, (folder / "little").string(), quiet, false, std::size_t{1} << 20);
+    int files = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder / "much")) {
+        if (!entry.is_regular_file()) continue;
+        ++files;
+        const auto twin =
+            folder / "little" / std::filesystem::relative(entry.path(), folder / "much");
+        EXPECT_EQ(bytes_of(entry.path()), bytes_of(twin)) << twin;
+    }
+    EXPECT_EQ(files, 5) << "image, item, collection, truth, sites";
+    int twins = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder / "little"))
+        twins += entry.is_regular_file();
+    EXPECT_EQ(twins, files) << "no scratch file is left";
+    std::filesystem::remove_all(folder);
 }
 
 TEST(Simulate, TheDigitisedLineIsOffByAFewMetres) {

@@ -8,6 +8,7 @@
 #include "input/scenario.h"
 #include "output/series_writer.h"
 #include "output/staged_output.h"
+#include "simulate/variant.h"
 
 namespace fenceline {
 namespace {
@@ -16,15 +17,18 @@ struct SimulateArguments {
     std::string scenario, out;
     bool overwrite = false;
     int seed = -1;
+    double scale = 1;
 };
 
-CommandOutput simulate(const SimulateArguments& arguments, const Common& common,
-                       Progress& progress) {
+CommandOutput render_series(const SimulateArguments& arguments, const Common& common,
+                            Progress& progress) {
     StagedOutput::check(arguments.out, arguments.overwrite);
-    const Scenario scenario = read_scenario(
-        arguments.scenario, arguments.seed < 0 ? std::nullopt
-                                               : std::optional<std::uint64_t>(
-                                                     static_cast<std::uint64_t>(arguments.seed)));
+    const Scenario file = read_scenario(arguments.scenario);
+    const Scenario scenario = simulate::scaled(
+        arguments.seed < 0
+            ? file
+            : simulate::draw_variant(file, static_cast<std::uint64_t>(arguments.seed)),
+        arguments.scale);
     CommandOutput output;
     output.text =
         fmt::format("{} scenes of {}\n{}\n", scenario.scenes.size(), scenario.id, arguments.out);
@@ -33,7 +37,9 @@ CommandOutput simulate(const SimulateArguments& arguments, const Common& common,
                                  {"out", arguments.out},
                                  {"dry_run", common.dry_run}}
                       .dump();
-    if (!common.dry_run) write_series(scenario, arguments.out, progress, arguments.overwrite);
+    if (!common.dry_run)
+        write_series(scenario, arguments.out, progress, arguments.overwrite,
+                     static_cast<std::size_t>(common.max_memory_mib) << 20);
     return output;
 }
 
@@ -55,9 +61,11 @@ Command simulate_command() {
         table("overwrite", a.overwrite, "replace DIR when it exists");
         table("seed", a.seed, Range{-1, 2147483647}, "",
               "draw another variant of the scenario; -1 takes the file's seed");
+        table("scale", a.scale, Range{0.2, 2}, "",
+              "shrink or grow the place: lengths times this, areas times its square");
     };
     command.run = [arguments](const Common& common, Progress& progress) {
-        return simulate(*arguments, common, progress);
+        return render_series(*arguments, common, progress);
     };
     return command;
 }

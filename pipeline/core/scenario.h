@@ -63,6 +63,7 @@ struct ScenarioLand {
     double relief_m = 45;
     double forest = 0.35, fields = 0.45;  ///< shares of the open land
     double trees = 1;                     ///< times the usual number of trees and bushes
+    double texture = 1;                   ///< times the usual contrast of the ground's fine grain
     int villages = 3;
     int houses_per_village = 28;
 };
@@ -93,6 +94,19 @@ struct ScenarioScene {
     ScenarioRegistration registration;
 };
 
+/// How far other seeds than the file's own may draw away from what the file says (half-ranges, 0:
+/// not at all). The file's own seed gives the file as it stands.
+struct ScenarioVariants {
+    double days = 0, minutes = 0;  ///< of each scene's time
+    double off_nadir_deg = 0, view_azimuth_deg = 0;
+    double haze = 0, cloud = 0, snow = 0, soil_moisture = 0;  ///< where the file has some
+    double blur_px = 0;
+    double gsd = 0, noise = 0, gain = 0, texture = 0;                    ///< relative
+    double shift_m = 0, rotation_mrad = 0, scale_ppm = 0, local_px = 0;  ///< registration
+    double counts = 0;  ///< relative: posts, buildings, distractors
+    double size = 0;    ///< relative: area of the line, and how much a change of it gains or loses
+};
+
 struct Scenario {
     std::string id = "scenario", name = "Simulated site", family = "custom";
     std::uint64_t seed = 1;
@@ -109,6 +123,7 @@ struct Scenario {
     std::vector<BuildingChange> building_changes;
     ScenarioDistractors distractors;
     std::vector<ScenarioScene> scenes;  ///< in time order
+    ScenarioVariants variants;
 };
 
 }  // namespace fenceline

@@ -200,6 +200,7 @@ Scenario read_scenario(const std::string& path, std::optional<std::uint64_t> see
             p.number("forest", s.land.forest, 0, 1);
             p.number("fields", s.land.fields, 0, 1);
             p.number("trees", s.land.trees, 0, 1);
+            p.number("texture", s.land.texture, 0.2, 3);
             p.number("villages", s.land.villages, 0, 2000);
             p.number("houses_per_village", s.land.houses_per_village, 0, 500);
         });
@@ -258,6 +259,27 @@ Scenario read_scenario(const std::string& path, std::optional<std::uint64_t> see
             p.number("repainted_roofs", s.distractors.repainted_roofs, 0, 500);
             p.number("felled_patches", s.distractors.felled_patches, 0, 500);
             p.number("pylons", s.distractors.pylons, 0, 500);
+        });
+        top.section("variants", [&](Section& p) {
+            p.number("days", s.variants.days, 0, 60);
+            p.number("minutes", s.variants.minutes, 0, 180);
+            p.number("off_nadir_deg", s.variants.off_nadir_deg, 0, 30);
+            p.number("view_azimuth_deg", s.variants.view_azimuth_deg, 0, 180);
+            p.number("haze", s.variants.haze, 0, 0.5);
+            p.number("cloud", s.variants.cloud, 0, 0.5);
+            p.number("snow", s.variants.snow, 0, 0.5);
+            p.number("soil_moisture", s.variants.soil_moisture, 0, 0.5);
+            p.number("blur_px", s.variants.blur_px, 0, 1);
+            p.number("gsd", s.variants.gsd, 0, 0.5);
+            p.number("noise", s.variants.noise, 0, 0.9);
+            p.number("gain", s.variants.gain, 0, 0.5);
+            p.number("texture", s.variants.texture, 0, 0.8);
+            p.number("shift_m", s.variants.shift_m, 0, 50);
+            p.number("rotation_mrad", s.variants.rotation_mrad, 0, 10);
+            p.number("scale_ppm", s.variants.scale_ppm, 0, 5000);
+            p.number("local_px", s.variants.local_px, 0, 2);
+            p.number("counts", s.variants.counts, 0, 0.8);
+            p.number("size", s.variants.size, 0, 0.5);
         });
         top.list("scenes", s.scenes, [](Section& p, ScenarioScene& c) {
             p.text("id", c.id);

@@ -97,6 +97,111 @@ void create_cog(const std::string& path, GDALDataset& image, char** options) {
     std::filesystem::remove(path + ".aux.xml", ignored);
 }
 
+/// Rows of an image, rounded and clipped to the type, from row first on.
+void write_rows(GDALDataset& image, const Raster& rows, int first, PixelType type, double no_data,
+                const std::string& path) {
+    const int width = rows.grid.width, height = rows.grid.height;
+    const double top = type == PixelType::u8 ? 255.0 : type == PixelType::u16 ? 65535.0 : 0.0;
+    std::vector<float> line(static_cast<std::size_t>(width));
+    for (std::size_t b = 0; b < rows.bands.size(); ++b) {
+        GDALRasterBand* band = image.GetRasterBand(static_cast<int>(b) + 1);
+        for (int y = 0; y < height; ++y) {
+            const float* in = rows.bands[b].row(y);
+            const std::uint8_t* valid = rows.valid.empty() ? nullptr : rows.valid.row(y);
+            for (int x = 0; x < width; ++x) {
+                double value = static_cast<double>(in[x]);
+                if (type != PixelType::f32) value = std::clamp(std::round(value), 0.0, top);
+                if (valid != nullptr && valid[x] == 0)
+                    value = no_data;
+                else if (type != PixelType::f32 && value == no_data && valid != nullptr)
+                    value =
+                        no_data == 0 ? 1 : no_data - 1;  // a true value must not read as no data
+                line[static_cast<std::size_t>(x)] = static_cast<float>(value);
+            }
+            if (band->RasterIO(GF_Write, 0, first + y, width, 1, line.data(), width, 1, GDT_Float32,
+                               0, 0, nullptr) != CE_None)
+                throw DataError(path, CPLGetLastErrorMsg());
+        }
+    }
+}
+
+/// An empty image of a driver with everything but its pixels.
+DatasetPtr blank_image(const char* driver_name, const std::string& name, const Grid& grid,
+                       int bands, PixelType type, double no_data, const TiffMetadata& metadata,
+                       const std::string& path) {
+    GDALDriver* driver = GetGDALDriverManager()->GetDriverByName(driver_name);
+    if (driver == nullptr)
+        throw DataError(path, std::string("GDAL lacks the driver ") + driver_name);
+    char** options = nullptr;
+    if (!name.empty()) {
+        options = CSLSetNameValue(options, "BIGTIFF", "IF_SAFER");
+        options = CSLSetNameValue(options, "INTERLEAVE", "BAND");
+    }
+    DatasetPtr image(
+        driver->Create(name.c_str(), grid.width, grid.height, bands, gdal_type(type), options));
+    CSLDestroy(options);
+    if (!image)
+        throw DataError(path, name.empty()
+                                  ? std::string("no memory for the output image")
+                                  : std::string("cannot be written: ") + CPLGetLastErrorMsg());
+    auto transform = grid.geotransform;
+    image->SetGeoTransform(transform.data());
+    if (!grid.crs_wkt.empty()) image->SetProjection(grid.crs_wkt.c_str());
+    for (int b = 0; b < bands; ++b) {
+        GDALRasterBand* band = image->GetRasterBand(b + 1);
+        if (metadata.jpeg_quality == 0) band->SetNoDataValue(no_data);
+        if (static_cast<std::size_t>(b) < metadata.band_descriptions.size())
+            band->SetDescription(metadata.band_descriptions[static_cast<std::size_t>(b)].c_str());
+    }
+    for (const auto& [key, value] : metadata.tags)
+        image->SetMetadataItem(key.c_str(), value.c_str());
+    for (const auto& [key, value] : metadata.imd)
+        image->SetMetadataItem(key.c_str(), value.c_str(), "IMD");
+    return image;
+}
+
+void copy_to_cog(const std::string& path, GDALDataset& image, PixelType type,
+                 const TiffMetadata& metadata) {
+    const int bands = image.GetRasterCount();
+    char** options = nullptr;
+    if (metadata.jpeg_quality > 0) {
+        if (type != PixelType::u8 || (bands != 1 && bands != 3))
+            throw DataError(path, "JPEG holds 1 or 3 bands of 8 bit only", "write it without loss");
+        options = CSLSetNameValue(options, "COMPRESS", "JPEG");
+        options =
+            CSLSetNameValue(options, "QUALITY", std::to_string(metadata.jpeg_quality).c_str());
+        options = CSLSetNameValue(options, "OVERVIEWS", "NONE");
+    } else {
+        options = CSLSetNameValue(options, "COMPRESS", "DEFLATE");
+        options = CSLSetNameValue(options, "PREDICTOR", "YES");
+    }
+    options = CSLSetNameValue(options, "BLOCKSIZE", "512");
+    const std::string resampling = !metadata.overview_resampling.empty()
+                                       ? metadata.overview_resampling
+                                   : type == PixelType::u8 ? "NEAREST"
+                                                           : "AVERAGE";
+    options = CSLSetNameValue(options, "OVERVIEW_RESAMPLING", resampling.c_str());
+    try {
+        create_cog(path, image, options);
+    } catch (...) {
+        CSLDestroy(options);
+        throw;
+    }
+    CSLDestroy(options);
+}
+
+/// A file that is gone when this is.
+struct ScratchFile {
+    std::string path;
+    explicit ScratchFile(std::string name) : path(std::move(name)) {}
+    ScratchFile(const ScratchFile&) = delete;
+    ScratchFile& operator=(const ScratchFile&) = delete;
+    ~ScratchFile() {
+        std::error_code ignored;
+        for (const char* beside : {"", ".aux.xml"}) std::filesystem::remove(path + beside, ignored);
+    }
+};
+
 }  // namespace
 
 void write_cog_rows(const std::string& path, const Grid& grid, int bands, const RowSource& source,
@@ -125,73 +230,30 @@ void write_cog_rows(const std::string& path, const Grid& grid, int bands, const 
     CSLDestroy(options);
 }
 
+void write_cog(const std::string& path, const Grid& grid, int bands, int strip_rows, PixelType type,
+               double no_data, const TiffMetadata& metadata,
+               const std::function<Raster(int, int)>& make) {
+    const bool whole = strip_rows >= grid.height;
+    const ScratchFile scratch(path + ".strips.tif");
+    const DatasetPtr image = blank_image(whole ? "MEM" : "GTiff", whole ? "" : scratch.path, grid,
+                                         bands, type, no_data, metadata, path);
+    for (int y = 0; y < grid.height; y += strip_rows)
+        write_rows(*image, make(y, std::min(strip_rows, grid.height - y)), y, type, no_data, path);
+    CPLErrorReset();
+    image->FlushCache();
+    if (CPLGetLastErrorType() >= CE_Failure)
+        throw DataError(path, std::string("cannot be written: ") + CPLGetLastErrorMsg(),
+                        "is the disk full?");
+    copy_to_cog(path, *image, type, metadata);
+}
+
 void write_cog(const std::string& path, const Raster& raster, PixelType type, double no_data,
                const TiffMetadata& metadata) {
-    const int width = raster.grid.width, height = raster.grid.height;
-    GDALDriver* memory = GetGDALDriverManager()->GetDriverByName("MEM");
-    if (memory == nullptr) throw DataError(path, "GDAL lacks the MEM driver");
-    DatasetPtr image(memory->Create("", width, height, static_cast<int>(raster.bands.size()),
-                                    gdal_type(type), nullptr));
-    if (!image) throw DataError(path, "no memory for the output image");
-    auto transform = raster.grid.geotransform;
-    image->SetGeoTransform(transform.data());
-    if (!raster.grid.crs_wkt.empty()) image->SetProjection(raster.grid.crs_wkt.c_str());
-    const double top = type == PixelType::u8 ? 255.0 : type == PixelType::u16 ? 65535.0 : 0.0;
-    std::vector<float> line(static_cast<std::size_t>(width));
-    for (std::size_t b = 0; b < raster.bands.size(); ++b) {
-        GDALRasterBand* band = image->GetRasterBand(static_cast<int>(b) + 1);
-        if (metadata.jpeg_quality == 0) band->SetNoDataValue(no_data);
-        if (b < metadata.band_descriptions.size())
-            band->SetDescription(metadata.band_descriptions[b].c_str());
-        for (int y = 0; y < height; ++y) {
-            const float* in = raster.bands[b].row(y);
-            const std::uint8_t* valid = raster.valid.empty() ? nullptr : raster.valid.row(y);
-            for (int x = 0; x < width; ++x) {
-                double value = static_cast<double>(in[x]);
-                if (type != PixelType::f32) value = std::clamp(std::round(value), 0.0, top);
-                if (valid != nullptr && valid[x] == 0)
-                    value = no_data;
-                else if (type != PixelType::f32 && value == no_data && valid != nullptr)
-                    value =
-                        no_data == 0 ? 1 : no_data - 1;  // a true value must not read as no data
-                line[static_cast<std::size_t>(x)] = static_cast<float>(value);
-            }
-            if (band->RasterIO(GF_Write, 0, y, width, 1, line.data(), width, 1, GDT_Float32, 0, 0,
-                               nullptr) != CE_None)
-                throw DataError(path, CPLGetLastErrorMsg());
-        }
-    }
-    for (const auto& [key, value] : metadata.tags)
-        image->SetMetadataItem(key.c_str(), value.c_str());
-    for (const auto& [key, value] : metadata.imd)
-        image->SetMetadataItem(key.c_str(), value.c_str(), "IMD");
-    char** options = nullptr;
-    if (metadata.jpeg_quality > 0) {
-        if (type != PixelType::u8 || (raster.bands.size() != 1 && raster.bands.size() != 3)) {
-            CSLDestroy(options);
-            throw DataError(path, "JPEG holds 1 or 3 bands of 8 bit only", "write it without loss");
-        }
-        options = CSLSetNameValue(options, "COMPRESS", "JPEG");
-        options =
-            CSLSetNameValue(options, "QUALITY", std::to_string(metadata.jpeg_quality).c_str());
-        options = CSLSetNameValue(options, "OVERVIEWS", "NONE");
-    } else {
-        options = CSLSetNameValue(options, "COMPRESS", "DEFLATE");
-        options = CSLSetNameValue(options, "PREDICTOR", "YES");
-    }
-    options = CSLSetNameValue(options, "BLOCKSIZE", "512");
-    const std::string resampling = !metadata.overview_resampling.empty()
-                                       ? metadata.overview_resampling
-                                   : type == PixelType::u8 ? "NEAREST"
-                                                           : "AVERAGE";
-    options = CSLSetNameValue(options, "OVERVIEW_RESAMPLING", resampling.c_str());
-    try {
-        create_cog(path, *image, options);
-    } catch (...) {
-        CSLDestroy(options);
-        throw;
-    }
-    CSLDestroy(options);
+    const DatasetPtr image =
+        blank_image("MEM", "", raster.grid, static_cast<int>(raster.bands.size()), type, no_data,
+                    metadata, path);
+    write_rows(*image, raster, 0, type, no_data, path);
+    copy_to_cog(path, *image, type, metadata);
 }
 
 }  // namespace fenceline

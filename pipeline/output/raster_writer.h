@@ -28,6 +28,13 @@ enum class PixelType { u8, u16, f32 };
 void write_cog(const std::string& path, const Raster& raster, PixelType type, double no_data,
                const TiffMetadata& metadata);
 
+/// The same file from rows that are made as they are needed, for images larger than memory:
+/// make(first row, rows) gives the raster of those rows, for strips of strip_rows from top to
+/// bottom. More than one strip waits, uncompressed, in path + ".strips.tif", which is removed.
+void write_cog(const std::string& path, const Grid& grid, int bands, int strip_rows, PixelType type,
+               double no_data, const TiffMetadata& metadata,
+               const std::function<Raster(int, int)>& make);
+
 /// Fills a row of one band (0-based): grid.width values.
 using RowSource = std::function<void(int band, int y, float* row)>;
 /// Writes float bands as a Cloud Optimised GeoTIFF whose rows are made when they are asked for

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -236,7 +237,7 @@ Json sites_json(const simulate::World& world) {
 }  // namespace
 
 void write_series(const Scenario& scenario, const std::string& out_dir, Progress& progress,
-                  bool overwrite) {
+                  bool overwrite, std::size_t max_memory_bytes) {
     initialise_gdal();
     StagedOutput staged(out_dir, overwrite);
 
@@ -247,8 +248,6 @@ void write_series(const Scenario& scenario, const std::string& out_dir, Progress
         throw_if_cancelled();
         const ScenarioScene& scene = scenario.scenes[s];
         const simulate::SceneFrame& frame = truth.frames[s];
-        const Raster raster = simulate::render(world, static_cast<int>(s), frame,
-                                               {0, 0, frame.grid.width, frame.grid.height});
         TiffMetadata metadata;
         const std::string when = format_time(scene.datetime);
         metadata.tags["SIMULATED"] = "TRUE";
@@ -261,7 +260,23 @@ void write_series(const Scenario& scenario, const std::string& out_dir, Progress
             metadata.band_descriptions.push_back(name_of(role));
         if (scenario.compression == "jpeg") metadata.jpeg_quality = scenario.jpeg_quality;
         const std::string image = staged.path("images/" + frame.info.id + ".tif");
-        write_cog(image, raster, scene.bits > 8 ? PixelType::u16 : PixelType::u8, 0, metadata);
+        const int bands = static_cast<int>(frame.info.roles.size());
+        // A quarter for the strip (which the writer holds once more, as integers), half for tiles.
+        const std::size_t row_bytes = static_cast<std::size_t>(frame.grid.width) *
+                                      (static_cast<std::size_t>(bands) * sizeof(float) + 1);
+        const auto strip_rows =
+            static_cast<int>(std::clamp(max_memory_bytes / 4 / row_bytes / simulate::kRenderTile,
+                                        std::size_t{1}, std::size_t{1000}) *
+                             simulate::kRenderTile);
+        const auto tiles_at_once = static_cast<int>(std::clamp(
+            max_memory_bytes / 2 / simulate::tile_bytes(world, static_cast<int>(s), frame),
+            std::size_t{1}, std::size_t{1000}));
+        write_cog(image, frame.grid, bands, strip_rows,
+                  scene.bits > 8 ? PixelType::u16 : PixelType::u8, 0, metadata,
+                  [&](int y, int rows) {
+                      return simulate::render(world, static_cast<int>(s), frame,
+                                              {0, y, frame.grid.width, rows}, tiles_at_once);
+                  });
         truth.report.scenes[s].sha256 = sha256_of_file(image);
         write_file(staged.path("images/" + frame.info.id + ".json"),
                    stac_item(scenario, frame, scene).dump(1) + "\n");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "core/progress.h"
@@ -12,8 +13,10 @@ namespace fenceline {
 /// (report.json's form, with true displacements and visibilities), sites.geojson (area of interest
 /// and, when known, the line of the first date as digitised). All or nothing: written into a folder
 /// beside out_dir that is renamed at the end. An existing out_dir is refused (UsageError) unless
-/// overwrite. Same scenario, same bytes, whatever the number of threads.
+/// overwrite. Same scenario, same bytes, whatever the number of threads and the memory. Images are
+/// rendered in strips; fewer tiles are in work at once where all threads would take more than
+/// max_memory_bytes.
 void write_series(const Scenario& scenario, const std::string& out_dir, Progress& progress,
-                  bool overwrite = false);
+                  bool overwrite = false, std::size_t max_memory_bytes = std::size_t{2048} << 20);
 
 }  // namespace fenceline

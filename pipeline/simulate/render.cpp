@@ -1,9 +1,14 @@
+#include <tbb/enumerable_thread_specific.h>
+#include <tbb/task_arena.h>
+
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <numbers>
 
 #include "core/parallel.h"
+#include "core/plane_memory.h"
 #include "core/projection.h"
 #include "simulate/simulate.h"
 #include "simulate/sky.h"
@@ -96,32 +101,65 @@ struct Parcel {
     float border_m = 0;
     float u = 0, v = 0;  ///< metres along and across the rows
 };
-Parcel parcel_at(std::uint32_t seed, float x, float y) {
+/// What parcels near a place share: kept from one sample to the next, since most have the same.
+struct ParcelRegions {
+    static constexpr float kSize = 330;
+    std::uint32_t seed = 0;
+    std::int32_t i = 0, j = 0;  ///< the cell whose neighbourhood is known
+    bool known = false;
+    std::array<std::uint32_t, 9> id{};
+    std::array<float, 9> x{}, y{};
+    std::uint32_t region = 0;  ///< the one whose lattice is known
+    bool region_known = false;
+    float cosine = 1, sine = 0, wide = 1, deep = 1;
+
+    void look_around(std::uint32_t of_seed, std::int32_t ci, std::int32_t cj) {
+        if (known && seed == of_seed && i == ci && j == cj) return;
+        seed = of_seed;
+        i = ci;
+        j = cj;
+        known = true;
+        std::size_t n = 0;
+        for (std::int32_t b = cj - 1; b <= cj + 1; ++b)
+            for (std::int32_t a = ci - 1; a <= ci + 1; ++a, ++n) {
+                id[n] = hash(seed, a, b);
+                x[n] = (static_cast<float>(a) + unit(id[n])) * kSize;
+                y[n] = (static_cast<float>(b) + unit(mix(id[n] + 1))) * kSize;
+            }
+    }
+    void enter(std::uint32_t of_region) {
+        if (region_known && region == of_region) return;
+        region = of_region;
+        region_known = true;
+        const float angle = 6.2831853F * unit(mix(region + 2));
+        cosine = std::cos(angle);
+        sine = std::sin(angle);
+        wide = 42 + 55 * unit(mix(region + 3));
+        deep = 22 + 38 * unit(mix(region + 4));
+    }
+};
+Parcel parcel_at(std::uint32_t seed, float x, float y, ParcelRegions& regions) {
     // Regions of one orientation (jittered Voronoi cells of about 330 m), each cut into columns and
     // those into plots.
-    constexpr float kRegion = 330;
-    const auto ci = static_cast<std::int32_t>(std::floor(x / kRegion)),
-               cj = static_cast<std::int32_t>(std::floor(y / kRegion));
+    regions.look_around(seed, static_cast<std::int32_t>(std::floor(x / ParcelRegions::kSize)),
+                        static_cast<std::int32_t>(std::floor(y / ParcelRegions::kSize)));
     float best = 1e12F, second = 1e12F;
     std::uint32_t region = 0;
-    for (std::int32_t j = cj - 1; j <= cj + 1; ++j)
-        for (std::int32_t i = ci - 1; i <= ci + 1; ++i) {
-            const std::uint32_t h = hash(seed, i, j);
-            const float px = (static_cast<float>(i) + unit(h)) * kRegion - x,
-                        py = (static_cast<float>(j) + unit(mix(h + 1))) * kRegion - y;
-            const float d = px * px + py * py;
-            if (d < best) {
-                second = best;
-                best = d;
-                region = h;
-            } else if (d < second) {
-                second = d;
-            }
+    for (std::size_t n = 0; n < 9; ++n) {
+        const float px = regions.x[n] - x, py = regions.y[n] - y;
+        const float d = px * px + py * py;
+        if (d < best) {
+            second = best;
+            best = d;
+            region = regions.id[n];
+        } else if (d < second) {
+            second = d;
         }
-    const float angle = 6.2831853F * unit(mix(region + 2));
-    const float c = std::cos(angle), s = std::sin(angle);
+    }
+    regions.enter(region);
+    const float c = regions.cosine, s = regions.sine;
     const float u = c * x + s * y, v = -s * x + c * y;
-    const float wide = 42 + 55 * unit(mix(region + 3)), deep = 22 + 38 * unit(mix(region + 4));
+    const float wide = regions.wide, deep = regions.deep;
     // Jittered 1-D cells: border k lies at (k + jitter) pitch.
     const auto cell = [](std::uint32_t h, float at, float pitch, std::int32_t& index, float& edge) {
         const float t = at / pitch;
@@ -147,18 +185,21 @@ Parcel parcel_at(std::uint32_t seed, float x, float y) {
     return out;
 }
 
+template <class T>
+using Values = std::vector<T, PlaneAllocator<T>>;
+
 /// The work raster of one tile: two samples per pixel and direction, with a halo.
 struct Work {
     int x0 = 0, y0 = 0, width = 0,
-        height = 0;                       ///< in work samples of the image; may start below zero
-    std::vector<float> world_x, world_y;  ///< local metres of each sample's ground
-    std::vector<float> band[4];           ///< reflectance of the upper surface
-    std::vector<float> top;               ///< height of things above the ground, metres
-    std::vector<float> tilt;              ///< Lambert factor against flat ground
-    std::vector<float> ground;            ///< terrain height
-    std::vector<std::uint8_t> lit;        ///< 1: the sun reaches it
-    std::vector<std::uint8_t> kind;       ///< 0 ground, 1 crown, 2 built, 3 water
-    int frame = 0;  ///< samples around the rim whose colour cannot come into view
+        height = 0;                  ///< in work samples of the image; may start below zero
+    Values<float> world_x, world_y;  ///< local metres of each sample's ground
+    Values<float> band[4];           ///< reflectance of the upper surface
+    Values<float> top;               ///< height of things above the ground, metres
+    Values<float> tilt;              ///< Lambert factor against flat ground
+    Values<float> ground;            ///< terrain height
+    Values<std::uint8_t> lit;        ///< 1: the sun reaches it
+    Values<std::uint8_t> kind;       ///< 0 ground, 1 crown, 2 built, 3 water
+    int frame = 0;                   ///< samples around the rim whose colour cannot come into view
     bool shown(int x, int y) const {
         return x >= frame && y >= frame && x < width - frame && y < height - frame;
     }
@@ -168,6 +209,22 @@ struct Work {
     }
     std::size_t size() const {
         return static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
+    }
+    Values<std::uint32_t> hit;    ///< what is seen at a sample
+    Values<std::uint8_t> facade;  ///< 1: it is seen from the side
+    Values<float> rows;           ///< radiance, blurred along x
+    /// Bare flat ground in full sun. The memory stays from tile to tile: touching it for the first
+    /// time is a third of the time otherwise.
+    void clear() {
+        const std::size_t n = size();
+        world_x.resize(n);
+        world_y.resize(n);
+        for (auto& values : band) values.resize(n);  // painted wherever it can come into view
+        top.assign(n, 0);
+        tilt.assign(n, 1);
+        ground.resize(n);
+        lit.resize(n);
+        kind.assign(n, 0);
     }
 };
 
@@ -195,8 +252,6 @@ Point local_from_image(const Context& c, Point image_map) {
 }
 
 void place_samples(const Context& c, Work& w) {
-    w.world_x.resize(w.size());
-    w.world_y.resize(w.size());
     const Grid& grid = c.frame.grid;
     // Exact at knots that lie at the same samples whatever the tile, linear between.
     const auto knot = [&](int i, int j) {
@@ -292,8 +347,10 @@ void paint_ground(const Context& c, const LandLattice& lattice, Work& w) {
     const std::uint32_t seed = c.world.seed;
     const Season& season = c.season;
     const float wet = static_cast<float>(c.scene.soil_moisture);
+    const auto texture = static_cast<float>(c.world.scenario.land.texture);
     std::uint32_t known_parcel = 0;
     Crop crop = crop_of(0, season, 0, wet);
+    ParcelRegions regions;
     for (int y = 0; y < w.height; ++y)
         for (int x = 0; x < w.width; ++x) {
             const std::size_t k = w.at(x, y);
@@ -316,7 +373,7 @@ void paint_ground(const Context& c, const LandLattice& lattice, Work& w) {
                 rough = 0.24F;
             } else if (land.farm + 0.06F * grain[3] > 0) {
                 const Parcel parcel =
-                    parcel_at(seed + 20, wx + 1.2F * grain[3], wy + 1.2F * grain[1]);
+                    parcel_at(seed + 20, wx + 1.2F * grain[3], wy + 1.2F * grain[1], regions);
                 if (parcel.id != known_parcel) {
                     known_parcel = parcel.id;
                     crop = crop_of(parcel.id, season, unit(mix(parcel.id + 5)) - 0.5F, wet);
@@ -351,9 +408,9 @@ void paint_ground(const Context& c, const LandLattice& lattice, Work& w) {
                                0.75F * bare);
                 rough = 0.21F;
             }
-            const float tone =
-                std::exp(1.15F * rough * (0.55F * grain[1] + 0.62F * grain[2] + 0.55F * grain[0]) +
-                         (parcel_here ? 0.05F : 0.11F) * land.patch + 0.05F * grain[3]);
+            const float tone = std::exp(
+                1.15F * rough * texture * (0.55F * grain[1] + 0.62F * grain[2] + 0.55F * grain[0]) +
+                (parcel_here ? 0.05F : 0.11F) * land.patch + 0.05F * grain[3]);
             for (std::size_t b = 0; b < 4; ++b) w.band[b][k] = colour[b] * tone;
             w.tilt[k] = slope;
         }
@@ -651,6 +708,7 @@ void paint_trees(const Context& c, const LandLattice& lattice, double x_low, dou
     constexpr double kCell = 4.3;
     const World& world = c.world;
     const std::uint32_t seed = world.seed + 40;
+    ParcelRegions regions;
     for (int j = static_cast<int>(std::floor((y_low - 6) / kCell));
          j <= static_cast<int>(std::floor((y_high + 6) / kCell)); ++j)
         for (int i = static_cast<int>(std::floor((x_low - 6) / kCell));
@@ -670,7 +728,7 @@ void paint_trees(const Context& c, const LandLattice& lattice, double x_low, dou
                     (1 - 0.75F * smooth(0.75F, 1.5F,
                                         grain[3] * 0.8F - 0.5F * grain[1] + 0.5F * land.patch));
             } else if (land.farm + 0.06F * grain[3] > 0) {
-                const Parcel parcel = parcel_at(world.seed + 20, fx, fy);
+                const Parcel parcel = parcel_at(world.seed + 20, fx, fy, regions);
                 density = parcel.border_m < 1.6F ? 0.07F : 0.0015F;
                 bush = unit(mix(h + 9)) < 0.5F;
             } else {
@@ -820,8 +878,9 @@ void cast_shadows(const Context& c, Work& w) {
 
 /// Which sample of the scene is seen where: the first surface along the line of sight. hit = sample
 /// index, facade = 1 where the ray meets a wall's side.
-void look_along_view(const Context& c, const Work& w, std::vector<std::uint32_t>& hit,
-                     std::vector<std::uint8_t>& facade) {
+void look_along_view(const Context& c, Work& w) {
+    auto& hit = w.hit;
+    auto& facade = w.facade;
     hit.resize(w.size());
     facade.assign(w.size(), 0);
     for (std::size_t k = 0; k < w.size(); ++k) hit[k] = static_cast<std::uint32_t>(k);
@@ -859,9 +918,30 @@ void look_along_view(const Context& c, const Work& w, std::vector<std::uint32_t>
     }
 }
 
+/// How far outside a tile something may stand and still be seen in it, or throw its shadow there.
+int halo_px(const World& world, double sun_tan, double view_tan, double gsd_m) {
+    const auto tallest = static_cast<double>(world.tallest);
+    const double shadow_reach = std::min(130.0, (tallest - 8) / sun_tan + 10);
+    return static_cast<int>(std::ceil((std::max(shadow_reach, tallest * view_tan) + 4) / gsd_m));
+}
+double sun_elevation(const SceneFrame& frame) {
+    return std::max(frame.sun.elevation_deg, 3.0) * kPi / 180;
+}
+
 }  // namespace
 
-Raster render(const World& world, int scene_index, const SceneFrame& frame, const Window& window) {
+std::size_t tile_bytes(const World& world, int scene, const SceneFrame& frame) {
+    const double off_nadir = world.scenario.scenes[static_cast<std::size_t>(scene)].off_nadir_deg;
+    const int halo = halo_px(world, std::tan(sun_elevation(frame)), std::tan(off_nadir * kPi / 180),
+                             frame.grid.gsd());
+    const auto side = static_cast<std::size_t>((kRenderTile + 2 * halo) * kSuper);
+    // Position, four bands, height, tilt, ground; sun, kind, facade; what the view hits.
+    constexpr std::size_t kSampleBytes = 2 * 4 + 4 * 4 + 3 * 4 + 3 + 4;
+    return side * side * kSampleBytes;
+}
+
+Raster render(const World& world, int scene_index, const SceneFrame& frame, const Window& window,
+              int tiles_at_once) {
     const ScenarioScene& scene = world.scenario.scenes[static_cast<std::size_t>(scene_index)];
     static const NoiseTexture texture(20240229U);
     const double kRadian = kPi / 180;
@@ -877,7 +957,7 @@ Raster render(const World& world, int scene_index, const SceneFrame& frame, cons
         const double a = azimuth_deg * kRadian + convergence;
         return Point{std::sin(a), std::cos(a)};
     };
-    const double elevation = std::max(frame.sun.elevation_deg, 3.0) * kRadian;
+    const double elevation = sun_elevation(frame);
     const Point sun_xy = towards(frame.sun.azimuth_deg);
     Context c{world,
               frame,
@@ -906,15 +986,10 @@ Raster render(const World& world, int scene_index, const SceneFrame& frame, cons
         out.bands.emplace_back(window.width, window.height);
     out.valid = Mask(window.width, window.height, 1);
 
-    const double shadow_reach =
-        std::min(130.0, (static_cast<double>(world.tallest) - 8) / c.sun_tan + 10);
-    const double reach =
-        std::max(shadow_reach, static_cast<double>(world.tallest) * c.view_tan) + 4;
-    const int halo = static_cast<int>(std::ceil(reach / frame.grid.gsd()));
-    constexpr int kTile = 640;
-
-    parallel_tiles(window.width, window.height, kTile, 0, [&](const Window& core, const Window&) {
-        Work w;
+    const int halo = halo_px(world, c.sun_tan, c.view_tan, frame.grid.gsd());
+    tbb::enumerable_thread_specific<Work> works;
+    const auto render_tile = [&](const Window& core) {
+        Work& w = works.local();
         w.x0 = (window.x + core.x - halo) * kSuper;
         w.y0 = (window.y + core.y - halo) * kSuper;
         w.width = (core.width + 2 * halo) * kSuper;
@@ -924,13 +999,8 @@ Raster render(const World& world, int scene_index, const SceneFrame& frame, cons
             0, halo * kSuper - static_cast<int>(std::ceil(seen_m / c.step)) -
                    static_cast<int>(std::ceil(3 * std::max(scene.blur_px, 0.05) * kSuper)) -
                    kSuper);
+        w.clear();
         place_samples(c, w);
-        for (auto& band : w.band) band.resize(w.size());
-        w.top.assign(w.size(), 0);
-        w.tilt.assign(w.size(), 1);
-        w.ground.resize(w.size());
-        w.lit.assign(w.size(), 1);
-        w.kind.assign(w.size(), 0);
         float x_low = 1e9F, y_low = 1e9F, x_high = -1e9F, y_high = -1e9F;
         for (std::size_t k = 0; k < w.size(); ++k) {
             x_low = std::min(x_low, w.world_x[k]);
@@ -947,9 +1017,7 @@ Raster render(const World& world, int scene_index, const SceneFrame& frame, cons
         paint_trees(c, lattice, xl, yl, xh, yh, w);
         lay_snow(c, w);
         cast_shadows(c, w);
-        std::vector<std::uint32_t> hit;
-        std::vector<std::uint8_t> facade;
-        look_along_view(c, w, hit, facade);
+        look_along_view(c, w);
 
         // Radiance of what is seen, then the sensor: Gaussian response over the pixel's box, noise,
         // numbers.
@@ -973,51 +1041,59 @@ Raster render(const World& world, int scene_index, const SceneFrame& frame, cons
         const int first_x = halo * kSuper - support, first_y = halo * kSuper - support;
         const int span_x = core.width * kSuper + 2 * support,
                   span_y = core.height * kSuper + 2 * support;
-        std::vector<float> radiance(static_cast<std::size_t>(span_x)),
-            rows(static_cast<std::size_t>(core.width) * static_cast<std::size_t>(span_y));
+        const std::size_t band_count = out.roles.size();
+        const auto plane = static_cast<std::size_t>(core.width) * static_cast<std::size_t>(span_y);
+        std::vector<float> radiance(static_cast<std::size_t>(span_x));
+        w.rows.resize(plane * band_count);
         const Sky::Veil veil = c.sky.veil_over(xl, yl, xh, yh);
-        for (std::size_t b = 0; b < out.roles.size(); ++b) {
-            const Sky::Light light = c.sky.light(out.roles[b]);
-            for (int y = 0; y < span_y; ++y) {
+        std::vector<Sky::Light> lights;
+        for (const BandRole role : out.roles) lights.push_back(c.sky.light(role));
+        // What is the same in all bands, for one row.
+        struct Seen {
+            std::size_t k;
+            float direct, sky;
+            bool side;
+            Sky::Cover cover;
+        };
+        std::vector<Seen> seen(static_cast<std::size_t>(span_x));
+        // The side that faces the satellite.
+        const auto facing = static_cast<float>(
+            std::clamp(c.view_xy.x * c.sun3_xy.x + c.view_xy.y * c.sun3_xy.y, 0.0, 2.0));
+        for (int y = 0; y < span_y; ++y) {
+            for (int x = 0; x < span_x; ++x) {
+                const std::size_t q = w.at(first_x + x, first_y + y), k = w.hit[q];
+                Seen& here = seen[static_cast<std::size_t>(x)];
+                here.k = k;
+                here.side = w.facade[q] != 0 && w.kind[k] == 2;
+                here.direct = here.side ? facing : w.lit[k] != 0 ? w.tilt[k] : 0.0F;
+                here.sky = here.side ? 0.5F : 0.75F + 0.25F * std::min(w.tilt[k], 1.0F);
+                here.cover = veil(w.world_x[q], w.world_y[q]);
+            }
+            for (std::size_t b = 0; b < band_count; ++b) {
+                const Sky::Light& light = lights[b];
+                const std::size_t source = out.roles[b] == BandRole::blue    ? 0
+                                           : out.roles[b] == BandRole::green ? 1
+                                           : out.roles[b] == BandRole::red   ? 2
+                                                                             : 3;
+                const bool one_of_four = source < 3 || out.roles[b] == BandRole::nir;
                 for (int x = 0; x < span_x; ++x) {
-                    const std::size_t q = w.at(first_x + x, first_y + y), k = hit[q];
-                    float reflectance = 0;
-                    switch (out.roles[b]) {
-                        case BandRole::blue:
-                            reflectance = w.band[0][k];
-                            break;
-                        case BandRole::green:
-                            reflectance = w.band[1][k];
-                            break;
-                        case BandRole::red:
-                            reflectance = w.band[2][k];
-                            break;
-                        case BandRole::nir:
-                            reflectance = w.band[3][k];
-                            break;
-                        default:
-                            reflectance = 0.18F * w.band[0][k] + 0.30F * w.band[1][k] +
-                                          0.32F * w.band[2][k] + 0.20F * w.band[3][k];
-                    }
-                    float direct = w.lit[k] != 0 ? w.tilt[k] : 0.0F,
-                          sky = 0.75F + 0.25F * std::min(w.tilt[k], 1.0F);
-                    if (facade[q] != 0 && w.kind[k] == 2) {
-                        // The side that faces the satellite.
-                        const auto facing = static_cast<float>(c.view_xy.x * c.sun3_xy.x +
-                                                               c.view_xy.y * c.sun3_xy.y);
-                        direct = std::clamp(facing, 0.0F, 2.0F);
-                        sky = 0.5F;
-                        reflectance = 0.5F * reflectance + 0.06F;
-                    }
-                    const Sky::Cover cover = veil(w.world_x[q], w.world_y[q]);
-                    float value = reflectance * (light.direct * direct * (1 - cover.shadow) +
-                                                 light.sky * sky * (1 + 0.3F * cover.shadow));
-                    value = value * light.transmission * (1 - cover.cloud) +
-                            light.path * cover.haze + cover.cloud * light.cloud;
-                    radiance[static_cast<std::size_t>(x)] = value;
+                    const Seen& here = seen[static_cast<std::size_t>(x)];
+                    const std::size_t k = here.k;
+                    float reflectance = one_of_four
+                                            ? w.band[source][k]
+                                            : 0.18F * w.band[0][k] + 0.30F * w.band[1][k] +
+                                                  0.32F * w.band[2][k] + 0.20F * w.band[3][k];
+                    if (here.side) reflectance = 0.5F * reflectance + 0.06F;
+                    const Sky::Cover& cover = here.cover;
+                    const float value =
+                        reflectance * (light.direct * here.direct * (1 - cover.shadow) +
+                                       light.sky * here.sky * (1 + 0.3F * cover.shadow));
+                    radiance[static_cast<std::size_t>(x)] =
+                        value * light.transmission * (1 - cover.cloud) + light.path * cover.haze +
+                        cover.cloud * light.cloud;
                 }
-                float* row =
-                    &rows[static_cast<std::size_t>(y) * static_cast<std::size_t>(core.width)];
+                float* row = &w.rows[b * plane + static_cast<std::size_t>(y) *
+                                                     static_cast<std::size_t>(core.width)];
                 for (int x = 0; x < core.width; ++x) {
                     float sum = 0;
                     const float* in = &radiance[static_cast<std::size_t>(x * kSuper)];
@@ -1026,20 +1102,27 @@ Raster render(const World& world, int scene_index, const SceneFrame& frame, cons
                     row[x] = sum;
                 }
             }
+        }
+        std::vector<float> sums(static_cast<std::size_t>(core.width));
+        for (std::size_t b = 0; b < band_count; ++b) {
             const Sky::Response response = c.sky.response(static_cast<int>(b));
             const std::uint32_t salt = seed_for(world.scenario.seed, "noise") +
                                        7919U * static_cast<std::uint32_t>(scene_index) +
                                        104729U * static_cast<std::uint32_t>(b);
             for (int y = 0; y < core.height; ++y) {
                 float* result = out.bands[b].row(core.y + y) + core.x;
+                std::fill(sums.begin(), sums.end(), 0.0F);
+                for (int t = 0; t < taps; ++t) {
+                    const float weight = kernel[static_cast<std::size_t>(t)];
+                    const float* row =
+                        &w.rows[b * plane + static_cast<std::size_t>(y * kSuper + t) *
+                                                static_cast<std::size_t>(core.width)];
+                    for (int x = 0; x < core.width; ++x)
+                        sums[static_cast<std::size_t>(x)] += weight * row[x];
+                }
                 for (int x = 0; x < core.width; ++x) {
-                    float sum = 0;
-                    for (int t = 0; t < taps; ++t)
-                        sum += kernel[static_cast<std::size_t>(t)] *
-                               rows[static_cast<std::size_t>(y * kSuper + t) *
-                                        static_cast<std::size_t>(core.width) +
-                                    static_cast<std::size_t>(x)];
-                    float number = response.gain * sum + response.offset;
+                    float number =
+                        response.gain * sums[static_cast<std::size_t>(x)] + response.offset;
                     const float noise =
                         std::sqrt(response.read_variance + response.shot * std::max(number, 0.0F));
                     number +=
@@ -1048,6 +1131,13 @@ Raster render(const World& world, int scene_index, const SceneFrame& frame, cons
                 }
             }
         }
+    };
+    tbb::task_arena arena(tiles_at_once > 0
+                              ? std::min(tiles_at_once, tbb::this_task_arena::max_concurrency())
+                              : tbb::task_arena::automatic);
+    arena.execute([&] {
+        parallel_tiles(window.width, window.height, kRenderTile, 0,
+                       [&](const Window& core, const Window&) { render_tile(core); });
     });
     return out;
 }

@@ -42,7 +42,13 @@ Point map_from_local(const Scenario& scenario, Point local);
 /// the bit depth), at least 1; everything is valid. Bands in the order of SceneFrame::info.roles.
 /// Height model: first-hit along the view for lean, horizon sweep for cast shadows, Lambert
 /// terrain, exponential atmosphere; two samples per pixel and direction, Gaussian system response.
-Raster render(const World& world, int scene, const SceneFrame& frame, const Window& window);
+/// At most tiles_at_once tiles of kRenderTile pixels are in work at a time (0: one per thread).
+Raster render(const World& world, int scene, const SceneFrame& frame, const Window& window,
+              int tiles_at_once = 0);
+constexpr int kRenderTile = 640;
+/// What one tile in work takes, bytes: twice the pixels in each direction, and the ground around it
+/// from which shadows and leaning roofs reach in.
+std::size_t tile_bytes(const World& world, int scene, const SceneFrame& frame);
 
 /// What one scene could show of one thing.
 struct Visibility {
