@@ -68,6 +68,9 @@ CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOpti
         progress.stage("align", 1);
         out.alignment = align(out.after, out.before, options.align);
     }
+    const Point shift = east_north(working, twin, {out.alignment.dx_m, out.alignment.dy_m});
+    out.alignment.dx_m = shift.x;
+    out.alignment.dy_m = shift.y;
     std::string caveat = out.alignment.reason;
     if (out.alignment.status == RegistrationStatus::fail) {
         if (!options.assume_registered)

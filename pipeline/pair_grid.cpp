@@ -92,4 +92,12 @@ Grid metric_twin(const Grid& grid) {
     return twin;
 }
 
+Point east_north(const Grid& grid, const Grid& twin, Point twin_shift_m) {
+    const auto& g = grid.geotransform;
+    const double columns = twin_shift_m.x / twin.geotransform[1],
+                 rows = twin_shift_m.y / twin.geotransform[5];
+    const double metres_per_unit = twin.gsd() / grid.gsd();  // a projection's scale, feet
+    return metres_per_unit * Point{columns * g[1] + rows * g[2], columns * g[4] + rows * g[5]};
+}
+
 }  // namespace fenceline

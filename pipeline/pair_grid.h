@@ -21,4 +21,8 @@ Grid with_metric_crs(const Grid& grid);
 /// for gsd() get, whatever the unit and distortion of the grid's own CRS.
 Grid metric_twin(const Grid& grid);
 
+/// A mean shift found on the twin (m along its columns and against its rows) as metres east and
+/// north on the grid that it is the twin of, which may be turned, mirrored or south-up.
+Point east_north(const Grid& grid, const Grid& twin, Point twin_shift_m);
+
 }  // namespace fenceline

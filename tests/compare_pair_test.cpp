@@ -132,6 +132,55 @@ TEST_F(Village, ABeforeInDegreesIsComparedInMetres) {
     EXPECT_NEAR(out.report.changes.front().position.y, 40 - 24.5 / lat_m, 3 / lat_m);
 }
 
+TEST_F(Village, TheShiftIsEastAndNorthOnATurnedGridToo) {
+    // Columns run north, rows east; the second image lies 1 m too far south.
+    Grid turned = utm_grid(256, 240, 0.5);
+    turned.geotransform = {turned.geotransform[0], 0, 0.5, turned.geotransform[3], 0.5, 0};
+    Progress progress;
+    CompareOutcome out = compare_pair(write("before", turned, 0.5, 0.5, false),
+                                      write("after", turned, 0.5, 0.5, true, 1.0), {}, progress);
+    EXPECT_NEAR(out.report.scenes[1].registration->dx_m, 0, 0.1);
+    EXPECT_NEAR(out.report.scenes[1].registration->dy_m, -1, 0.1);
+    EXPECT_EQ(out.map.change_class.at(136, 49), 1);
+    Grid south_up = utm_grid(256, 240, 0.5);
+    south_up.geotransform[5] = 0.5;
+    out = compare_pair(write("before", south_up, 0.5, 0.5, false),
+                       write("after", south_up, 0.5, 0.5, true, 1.0), {}, progress);
+    EXPECT_NEAR(out.report.scenes[1].registration->dx_m, -1, 0.1);
+    EXPECT_NEAR(out.report.scenes[1].registration->dy_m, 0, 0.1);
+}
+
+TEST_F(Village, OneBandAgainstThreeAndEightBitsAgainstSixteen) {
+    const Grid grid = utm_grid(256, 240, 0.5);
+    const SceneInfo colour = write("colour", grid, 0.5, 0.5, false);
+    Raster pan;
+    pan.grid = grid;
+    pan.roles = {BandRole::pan};
+    pan.valid = Mask(grid.width, grid.height, 1);
+    const SceneInfo changed = write("changed", grid, 0.5, 0.5, true);
+    const std::unique_ptr<GDALDataset, void (*)(GDALDataset*)> file(
+        GDALDataset::Open(changed.path.c_str(), GDAL_OF_RASTER),
+        [](GDALDataset* d) { GDALClose(d); });
+    ASSERT_NE(file, nullptr);
+    Plane plane(grid.width, grid.height);
+    for (int y = 0; y < grid.height; ++y)
+        ASSERT_EQ(file->GetRasterBand(2)->RasterIO(GF_Read, 0, y, grid.width, 1, plane.row(y),
+                                                   grid.width, 1, GDT_Float32, 0, 0, nullptr),
+                  CE_None);
+    for (int y = 0; y < grid.height; ++y)
+        for (int x = 0; x < grid.width; ++x) plane.at(x, y) = 30 + 9 * plane.at(x, y);
+    pan.bands.push_back(std::move(plane));
+    SceneInfo info;
+    info.id = "pan";
+    info.path = (folder / "pan.tif").string();
+    write_cog(info.path, pan, PixelType::u16, 0, {});
+    probe_image(info, {});
+    Progress progress;
+    const CompareOutcome out = compare_pair(colour, info, {}, progress);
+    EXPECT_EQ(out.map.change_class.at(136, 49), 1) << "the house stands in the pan image only";
+    EXPECT_FALSE(out.report.scenes[1].notes.empty()) << "that luminance was compared is said";
+}
+
 TEST_F(Village, ImagesThatDoNotMeetAreRefusedWithBothExtents) {
     const Grid here = utm_grid(128, 128, 0.5);
     Grid there = here;
