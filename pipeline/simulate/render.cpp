@@ -347,7 +347,9 @@ void paint_ground(const Context& c, const LandLattice& lattice, Work& w) {
     const std::uint32_t seed = c.world.seed;
     const Season& season = c.season;
     const float wet = static_cast<float>(c.scene.soil_moisture);
+    // More contrast of the grain goes with yet more of what is 10–100 m wide.
     const auto texture = static_cast<float>(c.world.scenario.land.texture);
+    const float broad = texture * texture * texture * texture;
     std::uint32_t known_parcel = 0;
     Crop crop = crop_of(0, season, 0, wet);
     ParcelRegions regions;
@@ -410,7 +412,7 @@ void paint_ground(const Context& c, const LandLattice& lattice, Work& w) {
             }
             const float tone = std::exp(
                 1.15F * rough * texture * (0.55F * grain[1] + 0.62F * grain[2] + 0.55F * grain[0]) +
-                (parcel_here ? 0.05F : 0.11F) * land.patch + 0.05F * grain[3]);
+                broad * (parcel_here ? 0.05F : 0.11F) * land.patch + broad * 0.05F * grain[3]);
             for (std::size_t b = 0; b < 4; ++b) w.band[b][k] = colour[b] * tone;
             w.tilt[k] = slope;
         }
@@ -540,6 +542,7 @@ void paint_ways(const Context& c, const std::vector<std::uint32_t>& segments, Wo
 
 void paint_things(const Context& c, const std::vector<std::uint32_t>& things, Work& w) {
     const auto step = static_cast<float>(c.step);
+    const auto texture = static_cast<float>(c.world.scenario.land.texture);
     for (int pass = 0; pass < 2; ++pass)  // what lies flat first
         for (const std::uint32_t id : things) {
             const Thing& thing = c.world.things[id];
@@ -652,8 +655,8 @@ void paint_things(const Context& c, const std::vector<std::uint32_t>& things, Wo
                         unit(hash(thing.salt, static_cast<std::int32_t>(std::floor(a / 3.1F)),
                                   b > 0 ? 1 : 0)) -
                         0.5F;
-                    const float tone = std::exp(0.12F * wear[0] + 0.07F * wear[1] +
-                                                0.10F * wear[2] + 0.15F * sheet);
+                    const float tone = std::exp(texture * (0.12F * wear[0] + 0.07F * wear[1] +
+                                                           0.10F * wear[2] + 0.15F * sheet));
                     for (std::size_t n = 0; n < 4; ++n)
                         w.band[n][k] += cover * (colour[n] * tone - w.band[n][k]);
                     if (cover > 0.5F) {
