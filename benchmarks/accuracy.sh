@@ -5,7 +5,7 @@
 # F: a file of configs/scenarios, or `all` (all but wide_area, which takes an hour). Seeds: `report` starts at 9001 and is
 # never tuned on, `tune` at 101; both are never mixed in one table. Series that are already in DIR are not made again.
 # camp25 is drawn at 0.55 of its size, which makes its images as many pixels as 1500 x 1500, like the other families';
-# --scale 1 gives the published one. W series at a time (default: one per core), each on one thread.
+# --scale 1 gives the published one. $FENCELINE: another program than build/release/fenceline. W series at a time (default: one per core), each on one thread.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 families=() series=10 first_seed= split=report out= scale= workers=$(nproc)
@@ -38,7 +38,7 @@ mkdir -p "$out"
 
 # One series from scenario to report.json. Its processor seconds go to the series' `seconds` file.
 one_series() { # family seed
-    local family=$1 seed=$2 place=$out/$1/$2 size=${scale:-1} fenceline=build/release/fenceline TIMEFORMAT='%U %S'
+    local family=$1 seed=$2 place=$out/$1/$2 size=${scale:-1} TIMEFORMAT='%U %S'
     [ -n "$scale" ] || [ "$family" != camp25 ] || size=0.55
     mkdir -p "$out/$family"
     if [ ! -f "$place/truth.json" ]; then
@@ -54,7 +54,8 @@ one_series() { # family seed
     [ $code -eq 0 ] || [ $code -eq 3 ] || echo "accuracy: $family $seed ended with $code: $(head -n 1 "$place/run.err")" >&2
 }
 export -f one_series
-export out scale
+fenceline=${FENCELINE:-build/release/fenceline}
+export out scale fenceline
 
 started=$(date +%s)
 for family in "${families[@]}"; do
@@ -72,8 +73,8 @@ for family in "${families[@]}"; do
 done
 [ $done_series -gt 0 ] || { echo "accuracy: no series could be run" >&2; exit 1; }
 echo "$split seeds $first_seed-$((first_seed + series - 1)); $done_series of $asked series"
-build/release/fenceline evaluate "${reports[@]}" | tee "$out/table.txt"
-build/release/fenceline evaluate "${reports[@]}" --json >"$out/score.json"
+"$fenceline" evaluate "${reports[@]}" | tee "$out/table.txt"
+"$fenceline" evaluate "${reports[@]}" --json >"$out/score.json"
 for step in simulate run; do
     cat "$out"/*/*/seconds.$step 2>/dev/null | awk -v step=$step 'NF == 2 {s += $1 + $2; n++} END {if (n) printf "accuracy: %s: %.0f processor seconds a series (%d series)\n", step, s / n, n}' >&2
 done

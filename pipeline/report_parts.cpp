@@ -41,12 +41,13 @@ ReportScene report_scene(const SceneInfo& info) {
 }
 
 ReportScene report_scene(const SceneInfo& info, double usable_fraction, bool reference,
-                         const Alignment& alignment, const Normalization& normalization) {
+                         const Alignment& alignment, const Normalization& normalization,
+                         const Grid& grid) {
     ReportScene scene = report_scene(info);
     scene.usable_fraction = usable_fraction;
     scene.role = reference ? "reference" : "used";
     scene.reason = reference ? "" : alignment.reason;
-    scene.registration = registration_summary(alignment);
+    scene.registration = registration_summary(alignment, grid);
     NormalizationSummary summary{normalization.method, {}};
     for (const BandLine& band : normalization.bands)
         summary.bands.push_back({band.gain, band.offset, band.rmse_before, band.rmse_after});
@@ -55,11 +56,23 @@ ReportScene report_scene(const SceneInfo& info, double usable_fraction, bool ref
     return scene;
 }
 
-RegistrationSummary registration_summary(const Alignment& alignment) {
+RegistrationSummary registration_summary(const Alignment& alignment, const Grid& grid) {
     const auto kept = std::count_if(alignment.tie_points.begin(), alignment.tie_points.end(),
                                     [](const TiePoint& point) { return point.kept; });
-    return {alignment.model,  alignment.dx_m,   alignment.dy_m,           static_cast<int>(kept),
-            alignment.rmse_m, alignment.ce90_m, name_of(alignment.status)};
+    RegistrationSummary summary{alignment.model,          alignment.dx_m,   alignment.dy_m,
+                                static_cast<int>(kept),   alignment.rmse_m, alignment.ce90_m,
+                                name_of(alignment.status)};
+    if (grid.width <= 0 || alignment.target_from_reference.is_identity()) return summary;
+    const GridProjection projection(grid);
+    constexpr int kSamples = 9;  // in each direction, from centre to centre of equal cells
+    for (int j = 0; j < kSamples; ++j)
+        for (int i = 0; i < kSamples; ++i) {
+            const Point p{grid.width * (i + 0.5) / kSamples, grid.height * (j + 0.5) / kSamples};
+            const Point shift =
+                grid.map_from_px(alignment.target_from_reference(p)) - grid.map_from_px(p);
+            summary.samples.push_back({projection.lonlat_from_px(p), shift.x, shift.y});
+        }
+    return summary;
 }
 
 std::vector<TiePointRecord> tie_point_records(const std::string& scene, const Alignment& alignment,

@@ -18,10 +18,12 @@ namespace fenceline {
 /// What is known of a scene that was left out or has yet to be registered; role and reason as
 /// info.left_out says.
 ReportScene report_scene(const SceneInfo& info);
-/// The same of a scene that was used. reference: it is the one that the others are registered to.
+/// The same of a scene that was used. reference: it is the one that the others are registered to;
+/// grid: the one that the alignment was made on, with a CRS (none: no samples of what was removed).
 ReportScene report_scene(const SceneInfo& info, double usable_fraction, bool reference,
-                         const Alignment& alignment, const Normalization& normalization);
-RegistrationSummary registration_summary(const Alignment& alignment);
+                         const Alignment& alignment, const Normalization& normalization,
+                         const Grid& grid = {});
+RegistrationSummary registration_summary(const Alignment& alignment, const Grid& grid = {});
 
 /// Tie points with their places; grid: the one that the alignment was made on, with a CRS.
 std::vector<TiePointRecord> tie_point_records(const std::string& scene, const Alignment& alignment,

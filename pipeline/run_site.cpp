@@ -405,7 +405,7 @@ std::vector<ReportScene> report_scenes(const Series& series) {
     for (std::size_t i = 0; i < series.members.size(); ++i) {
         const Member& member = series.members[i];
         scenes.push_back(report_scene(member.info, member.usable_fraction, i == series.reference,
-                                      member.alignment, member.normalization));
+                                      member.alignment, member.normalization, series.grid));
     }
     for (const SceneInfo& info : series.left_out) scenes.push_back(report_scene(info));
     std::stable_sort(scenes.begin(), scenes.end(), [](const ReportScene& a, const ReportScene& b) {

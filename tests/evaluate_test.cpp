@@ -143,7 +143,8 @@ void move(Report& report, Point metres) {
 TEST(Evaluate, AReportMadeFromTheTruthIsPerfect) {
     const SeriesScore score = scored(make_truth());
     for (const Figure& f : score.figures) {
-        ASSERT_FALSE(std::isnan(f.value()) && f.name.find("contractions") == std::string::npos)
+        ASSERT_FALSE(std::isnan(f.value()) && f.name.find("contractions") == std::string::npos &&
+                     f.name.rfind("registration", 0) != 0 && f.stratum.empty())
             << f.name;
         if (std::isnan(f.value())) continue;
         const bool error =
@@ -212,6 +213,101 @@ TEST(Evaluate, ADisplacedReferenceIsAllowedForEverywhere) {
     EXPECT_NEAR(figure(score, "posts_f1"), 1, 1e-12);
     EXPECT_NEAR(figure(score, "line_correctness_2m"), 1, 1e-9);
     EXPECT_NEAR(figure(score, "area_error"), 0, 1e-9);
+}
+
+/// The truth with known displacements, and a report that removed what they say it should.
+Report with_registration(const Report& truth, const std::vector<SceneDisplacement>& displacements,
+                         Point error) {
+    Report report = displaced(truth, displacements[0]);
+    const Transform to_map("EPSG:4326", truth.grid.crs);
+    for (std::size_t i = 1; i < report.scenes.size(); ++i) {
+        RegistrationSummary r{"affine", 0, 0, 50, 0.4, 0.6, "pass"};
+        for (int k = 0; k < 20; ++k) {
+            const Point ground =
+                to_map(kFrame.lonlat_from_metres({-400.0 + 40 * k, -300.0 + 170 * (k % 5)}));
+            const Point shift = displacements[i](ground) - displacements[0](ground) + error;
+            r.samples.push_back(
+                {to_map.inverse(ground + displacements[0](ground)), shift.x, shift.y});
+        }
+        report.scenes[i].registration = r;
+    }
+    return report;
+}
+
+TEST(Evaluate, RegistrationIsHeldAgainstTheTrueDisplacement) {
+    Report truth = make_truth();
+    truth.grid.crs = "EPSG:32652";
+    truth.grid.gsd_m = 0.5;
+    const Transform to_map("EPSG:4326", truth.grid.crs);
+    std::vector<SceneDisplacement> displacements(5);
+    for (int i = 0; i < 5; ++i) {
+        auto& d = displacements[static_cast<std::size_t>(i)];
+        d.scene = "s" + std::to_string(i);
+        d.dx_m = 3.0 * i - 4;
+        d.dy_m = 2 - 1.5 * i;
+        d.centre_map = to_map(kFrame.origin);
+        d.linear = {0.001 * i, -0.002, 0.002, -0.001 * i};
+    }
+    Report report = with_registration(truth, displacements, {0, 0});
+    report.grid.gsd_m = 0.5;
+    SeriesScore score = evaluate(report, truth, {}, "camp", displacements);
+    EXPECT_EQ(score.find("registration_rmse")->samples.size(), 4U);
+    EXPECT_NEAR(figure(score, "registration_rmse"), 0, 1e-6);
+    EXPECT_EQ(figure(score, "registration_within_1px"), 1);
+    EXPECT_EQ(figure(score, "registration_kept"), 1);
+    report = with_registration(truth, displacements, {0.6, -0.8});
+    report.grid.gsd_m = 0.5;
+    score = evaluate(report, truth, {}, "camp", displacements);
+    EXPECT_NEAR(figure(score, "registration_rmse"), 1, 1e-6);
+    EXPECT_NEAR(figure(score, "registration_ce90"), 1, 1e-6);
+    EXPECT_NEAR(figure(score, "registration_rmse_px"), 2, 1e-6);
+    EXPECT_NEAR(figure(score, "registration_stated_over_true"), 0.4, 1e-6);
+    EXPECT_EQ(figure(score, "registration_within_1px"), 0);
+    EXPECT_EQ(figure(score, "registration_false_pass"), 1);
+    report.scenes[2].role = "left_out";
+    EXPECT_NEAR(figure(evaluate(report, truth, {}, "", displacements), "registration_kept"), 0.75,
+                1e-12);
+}
+
+TEST(Evaluate, StrataHoldTheirScenesAndNoOthers) {
+    Report truth = make_truth();
+    for (std::size_t i = 0; i < 5; ++i) {
+        truth.scenes[i].sun_elevation = i < 2 ? 20 : 50;
+        truth.scenes[i].sensor = i == 4 ? "B" : "A";
+        truth.scenes[i].gsd_m = 0.5;
+    }
+    Report report = truth;
+    // Two posts of the old line are not there in the first two scenes.
+    for (int k = 0; k < 2; ++k)
+        report.structures[static_cast<std::size_t>(k)].first_seen = report.scenes[2].datetime;
+    const std::vector<SceneConditions> conditions{
+        {"s0", 0.4, 0}, {"s1", 0, 0.3}, {"s2", 0, 0}, {"s3", 0, 0}, {"s4", 0, 0}};
+    const SeriesScore score = evaluate(report, truth, {}, "camp", {}, conditions);
+    const auto at = [&](const char* stratum) {
+        const Figure* f = score.find("posts_recall", stratum);
+        EXPECT_NE(f, nullptr) << stratum;
+        return f != nullptr ? std::pair(f->value(), f->denominator) : std::pair(-1.0, -1.0);
+    };
+    EXPECT_EQ(at("sun below 30 deg"), (std::pair{20.0 / 24, 24.0}));
+    EXPECT_EQ(at("sun above 45 deg"), (std::pair{1.0, 47.0}));
+    EXPECT_EQ(at("snow on over a tenth"), (std::pair{10.0 / 12, 12.0}));
+    EXPECT_EQ(at("cloud over a twentieth"), (std::pair{10.0 / 12, 12.0}));
+    EXPECT_EQ(at("sensor B").second, 17.0);
+    EXPECT_EQ(at("GSD up to 0.55 m").second, 71.0);
+    EXPECT_TRUE(std::isnan(at("GSD over 0.8 m").first));
+    EXPECT_EQ(score.find("growth_error", "sensor A"), nullptr) << "growth is a series' figure";
+    const auto families = aggregate(std::vector{score}, {});
+    const std::string table = score_table(families);
+    EXPECT_NE(table.find("sun below 30 deg"), std::string::npos) << table;
+    EXPECT_EQ(table.find("GSD over 0.8 m"), std::string::npos) << "nothing to measure there";
+    const auto json = nlohmann::json::parse(score_json(std::vector{score}, families));
+    bool found = false;
+    for (const auto& stratum : json["families"][0]["strata"])
+        for (const auto& f : stratum["figures"]) {
+            EXPECT_FALSE(f["definition"].get<std::string>().empty());
+            found = found || (stratum["stratum"] == "sensor B" && f["name"] == "posts_recall");
+        }
+    EXPECT_TRUE(found);
 }
 
 TEST(Evaluate, ASwappedDateFailsTheDating) {
@@ -331,7 +427,10 @@ TEST(Evaluate, FamiliesPoolCountsAndBootstrapSeries) {
     EXPECT_TRUE(std::isnan(single->low)) << "one series has no spread";
     const std::string text = score_json(scores, families);
     const auto json = nlohmann::json::parse(text);
-    EXPECT_EQ(json["families"][0]["figures"].size(), scores[0].figures.size());
+    EXPECT_EQ(
+        json["families"][0]["figures"].size(),
+        static_cast<std::size_t>(std::count_if(scores[0].figures.begin(), scores[0].figures.end(),
+                                               [](const Figure& f) { return f.stratum.empty(); })));
     EXPECT_TRUE(json["series"][5]["simulated"]);
     EXPECT_EQ(text, score_json(scores, aggregate(scores, {})));
     const std::string table = score_table(families);

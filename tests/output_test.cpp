@@ -109,7 +109,7 @@ TEST(ReportJson, HasTheContractsKeysInItsOrder) {
                  "normalization"});
     EXPECT_EQ(keys(document["scenes"][0]["registration"]),
               (std::vector<std::string>{"model", "dx_m", "dy_m", "tie_points", "rmse_m", "ce90_m",
-                                        "status"}));
+                                        "status", "samples"}));
     EXPECT_EQ(keys(document["scenes"][0]["normalization"]["bands"][0]),
               (std::vector<std::string>{"gain", "offset", "rmse_before", "rmse_after"}));
     EXPECT_EQ(keys(document["perimeters"][0]),

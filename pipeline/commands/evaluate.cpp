@@ -38,7 +38,7 @@ CommandOutput score(const EvaluateArguments& arguments, const Common& common, Pr
         const TruthFrames frames = read_truth_frames(arguments.truths[i]);
         scores.push_back(evaluate(report, truth, arguments.options,
                                   arguments.family.empty() ? frames.family : arguments.family,
-                                  frames.displacements));
+                                  frames.displacements, frames.conditions));
         progress.step(arguments.reports[i]);
     }
     const auto families = aggregate(scores, arguments.options);

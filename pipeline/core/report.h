@@ -38,6 +38,12 @@ struct RegistrationSummary {
     int tie_points = 0;
     double rmse_m = 0, ce90_m = 0;  ///< expected over the ground that tie points support
     std::string status;             ///< pass, warn, fail
+    /// What was removed where: dx_m, dy_m at places all over the grid.
+    struct Sample {
+        Point lonlat;
+        double dx_m = 0, dy_m = 0;
+    };
+    std::vector<Sample> samples = {};
 };
 
 struct BandNormalization {

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -61,12 +63,19 @@ struct Placed {
     double radius = 0;
 };
 
+/// Candidates of one kind of structure: the same whatever the scenes that are scored.
+using CandidateCache = std::map<std::string, std::vector<MatchCandidate>>;
+
 struct Scorer {
     const Report& report;
     const Report& truth;
     const EvaluateOptions& options;
     LocalFrame frame;
     Point shift_m;  ///< truth into the report's frame
+    std::span<const SceneDisplacement> displacements;
+    CandidateCache& cache;
+    std::string stratum;                                  ///< of all figures made here
+    std::function<bool(const ReportScene&)> counts_here;  ///< scenes of the truth that are scored
     SeriesScore score;
 
     // --- figures
@@ -78,6 +87,7 @@ struct Scorer {
         figure.name = std::move(name);
         figure.definition = std::move(definition);
         figure.unit = std::move(unit);
+        figure.stratum = stratum;
         figure.numerator = numerator;
         figure.denominator = denominator;
         score.figures.push_back(std::move(figure));
@@ -88,6 +98,7 @@ struct Scorer {
         figure.name = std::move(name);
         figure.definition = std::move(definition);
         figure.unit = std::move(unit);
+        figure.stratum = stratum;
         figure.pooling = pooling;
         figure.samples = std::move(values);
         score.figures.push_back(std::move(figure));
@@ -149,6 +160,92 @@ struct Scorer {
         return iou >= least_iou ? iou : 0;
     }
 
+    // --- registration
+    // ------------------------------------------------------------------------------------------
+
+    /// Where a piece of ground that stands at a place of one image's frame appears in another's,
+    /// minus that place; metres, map axes.
+    static Point between(const SceneDisplacement* from, const SceneDisplacement* to, Point there) {
+        Point ground = there;
+        if (from != nullptr)
+            for (int i = 0; i < 4; ++i) ground = there - (*from)(ground);
+        return (to != nullptr ? (*to)(ground) : Point{}) - (there - ground);
+    }
+    const SceneDisplacement* displacement_of(const std::string& scene) const {
+        for (const auto& d : displacements)
+            if (d.scene == scene) return &d;
+        return nullptr;
+    }
+
+    void registration() {
+        const SceneDisplacement* reference = nullptr;
+        for (const auto& scene : report.scenes)
+            if (scene.role == "reference")
+                for (const auto& t : truth.scenes) {
+                    bool left_out = false;
+                    if (report_scene_of(t, left_out) == scene.id) reference = displacement_of(t.id);
+                }
+        std::vector<double> rmse, rmse_px, ce90, stated;
+        double within = 0, passed = 0, passed_badly = 0, registered = 0, asked = 0;
+        const Transform map_from_lonlat("EPSG:4326",
+                                        truth.grid.crs.empty() ? "EPSG:3857" : truth.grid.crs);
+        for (const auto& t : truth.scenes) {
+            const SceneDisplacement* target = displacement_of(t.id);
+            if (!counts_here(t) || target == nullptr || reference == nullptr || target == reference)
+                continue;
+            bool left_out = false;
+            const std::string id = report_scene_of(t, left_out);
+            ++asked;
+            if (id.empty()) continue;
+            ++registered;
+            for (const auto& scene : report.scenes) {
+                if (scene.id != id || !scene.registration || scene.registration->samples.empty())
+                    continue;
+                double squares = 0;
+                std::vector<double> errors;
+                for (const auto& sample : scene.registration->samples) {
+                    const Point actual = between(reference, target, map_from_lonlat(sample.lonlat));
+                    const double error = distance(actual, Point{sample.dx_m, sample.dy_m});
+                    squares += error * error;
+                    errors.push_back(error);
+                }
+                const double rms = std::sqrt(squares / static_cast<double>(errors.size()));
+                rmse.push_back(rms);
+                const double gsd = report.grid.gsd_m > 0 ? report.grid.gsd_m : 1;
+                rmse_px.push_back(rms / gsd);
+                ce90.push_back(percentile(errors, 0.9));
+                if (scene.registration->rmse_m > 0)
+                    stated.push_back(scene.registration->rmse_m / std::max(rms, 1e-9));
+                within += rms <= gsd;
+                if (scene.registration->status == "pass") ++passed, passed_badly += rms > gsd;
+            }
+        }
+        share("registration_kept",
+              "share of the scenes, without the reference, that were registered", registered,
+              asked);
+        samples("registration_rmse",
+                "RMSE of the displacement that was removed against the true one, over places all "
+                "over the grid; median over scenes",
+                "m", Figure::Pooling::median, rmse);
+        samples("registration_rmse_p90", "the same, 90th percentile over scenes", "m",
+                Figure::Pooling::percentile_90, rmse);
+        samples("registration_rmse_px", "the same, median, in pixels of the common grid", "px",
+                Figure::Pooling::median, rmse_px);
+        samples("registration_ce90",
+                "radius that holds 90 % of a scene's displacement errors; median over scenes", "m",
+                Figure::Pooling::median, ce90);
+        share("registration_within_1px",
+              "share of registered scenes whose RMSE is at most one pixel", within,
+              static_cast<double>(rmse.size()));
+        share("registration_false_pass",
+              "share of scenes with the status pass whose RMSE is over one pixel", passed_badly,
+              passed);
+        samples(
+            "registration_stated_over_true",
+            "stated RMSE / true RMSE (the stated one holds where tie points support it); median",
+            "", Figure::Pooling::median, stated);
+    }
+
     // --- perimeter
     // --------------------------------------------------------------------------------------------
 
@@ -163,6 +260,7 @@ struct Scorer {
         std::vector<double> area_error, length_error;
         double area_covered = 0, length_covered = 0;
         for (const auto& scene : truth.scenes) {
+            if (!counts_here(scene)) continue;
             bool left_out = false;
             const std::string id = report_scene_of(scene, left_out);
             const ReportPerimeter* actual = nullptr;
@@ -231,6 +329,10 @@ struct Scorer {
               reported_length);
         share("line_correctness_5m", "the same within 5 m", correct5, reported_length);
 
+        if (stratum.empty()) growth(pairs);
+    }
+
+    void growth(std::vector<PerimeterPair>& pairs) {
         std::vector<double> growth_error;
         if (pairs.size() >= 2) {
             const auto by_time = [](const PerimeterPair& a, const PerimeterPair& b) {
@@ -300,8 +402,9 @@ struct Scorer {
             a.push_back(placed(s->position, post ? Ring{} : s->footprint, true));
         for (const auto* s : reported)
             b.push_back(placed(s->position, post ? Ring{} : s->footprint, false));
-        std::vector<MatchCandidate> candidates;
-        for (std::size_t i = 0; i < a.size(); ++i)
+        const auto [known, fresh] = cache.try_emplace(kind);
+        std::vector<MatchCandidate>& candidates = known->second;
+        for (std::size_t i = 0; fresh && i < a.size(); ++i)
             for (std::size_t j = 0; j < b.size(); ++j)
                 if (const double gain = post ? post_gain(a[i], b[j])
                                              : polygon_gain(a[i], b[j], options.building_iou);
@@ -314,6 +417,7 @@ struct Scorer {
         std::vector<double> height_error;
         double height_covered = 0, height_intervals = 0;
         for (const auto& scene : truth.scenes) {
+            if (!counts_here(scene)) continue;
             bool left_out = false;
             const std::string id = report_scene_of(scene, left_out);
             if (left_out || !scene.datetime) continue;
@@ -366,6 +470,7 @@ struct Scorer {
             }
         }
         detection(name, what, n);
+        if (!stratum.empty()) return;
         if (post) {
             share("post_count_coverage",
                   "share of stated 90 % intervals of the number of posts that contain the true "
@@ -576,6 +681,66 @@ struct SplitMix {
     std::size_t below(std::size_t n) { return static_cast<std::size_t>(next() % n); }
 };
 
+/// Scenes of one kind.
+struct Stratum {
+    std::string name;
+    std::function<bool(const ReportScene&)> holds;
+};
+/// The strata of METHODS.md 9, always the same ones in the same order, but for the sensors' names.
+std::vector<Stratum> strata(const Report& truth, std::span<const SceneConditions> conditions) {
+    std::vector<Stratum> out;
+    const auto between = [&](const std::string& name, auto value, double low, double high) {
+        out.push_back({name, [=](const ReportScene& s) {
+                           const std::optional<double> v = value(s);
+                           return v && *v >= low && *v < high;
+                       }});
+    };
+    const auto gsd = [](const ReportScene& s) { return std::optional<double>(s.gsd_m); };
+    between("GSD up to 0.55 m", gsd, 0, 0.551);
+    between("GSD 0.55-0.8 m", gsd, 0.551, 0.801);
+    between("GSD over 0.8 m", gsd, 0.801, 1e9);
+    const auto bands = [](const ReportScene& s) { return std::optional<double>(s.bands); };
+    between("1 band", bands, 1, 2);
+    between("3 bands", bands, 3, 4);
+    between("4 bands", bands, 4, 5);
+    const auto sun = [](const ReportScene& s) { return s.sun_elevation; };
+    between("sun below 30 deg", sun, -90, 30);
+    between("sun 30-45 deg", sun, 30, 45);
+    between("sun above 45 deg", sun, 45, 91);
+    const auto view = [](const ReportScene& s) { return s.off_nadir; };
+    between("view up to 10 deg off nadir", view, 0, 10);
+    between("view 10-20 deg off nadir", view, 10, 20);
+    between("view over 20 deg off nadir", view, 20, 91);
+    const auto month = [](const ReportScene& s) {
+        return s.datetime ? std::optional<double>(civil_from_time(*s.datetime).month % 12)
+                          : std::nullopt;
+    };
+    between("December-February", month, 0, 3);
+    between("March-May", month, 3, 6);
+    between("June-August", month, 6, 9);
+    between("September-November", month, 9, 12);
+    std::map<std::string, SceneConditions> known;
+    for (const auto& c : conditions) known[c.scene] = c;
+    const auto snow = [known](const ReportScene& s) {
+        const auto at = known.find(s.id);
+        return at == known.end() ? std::nullopt : std::optional<double>(at->second.snow);
+    };
+    between("snow on over a tenth", snow, 0.1, 2);
+    between("no snow", snow, 0, 0.1);
+    const auto cloud = [known](const ReportScene& s) {
+        const auto at = known.find(s.id);
+        return at == known.end() ? std::nullopt : std::optional<double>(at->second.cloud);
+    };
+    between("cloud over a twentieth", cloud, 0.05, 2);
+    std::set<std::string> sensors;
+    for (const auto& s : truth.scenes) sensors.insert(s.sensor);
+    for (const std::string& sensor : sensors)
+        if (!sensor.empty())
+            out.push_back({"sensor " + sensor,
+                           [sensor](const ReportScene& s) { return s.sensor == sensor; }});
+    return out;
+}
+
 std::string shown(double value) {
     if (std::isnan(value)) return "–";
     return std::abs(value) >= 100  ? fmt::format("{:.0f}", value)
@@ -590,9 +755,9 @@ double Figure::cases() const {
     return pooling == Pooling::share ? denominator : static_cast<double>(samples.size());
 }
 
-const Figure* SeriesScore::find(const std::string& name) const {
+const Figure* SeriesScore::find(const std::string& name, const std::string& stratum) const {
     for (const auto& figure : figures)
-        if (figure.name == name) return &figure;
+        if (figure.name == name && figure.stratum == stratum) return &figure;
     return nullptr;
 }
 
@@ -648,15 +813,19 @@ std::vector<std::pair<int, int>> assign(int count_a, int count_b,
     return matches;
 }
 
+Point SceneDisplacement::operator()(Point map) const {
+    const Point p = map - centre_map;
+    const Point shift{dx_m + linear[0] * p.x + linear[1] * p.y,
+                      dy_m + linear[2] * p.x + linear[3] * p.y};
+    return lattice.columns > 0 ? shift + lattice({map.x - origin_map.x, origin_map.y - map.y})
+                               : shift;
+}
+
 Report displaced(const Report& truth, const SceneDisplacement& d) {
     const Transform map_from_lonlat("EPSG:4326", truth.grid.crs);
     const auto move = [&](Point& lonlat) {
-        const Point map = map_from_lonlat(lonlat), p = map - d.centre_map;
-        Point shift{d.dx_m + d.linear[0] * p.x + d.linear[1] * p.y,
-                    d.dy_m + d.linear[2] * p.x + d.linear[3] * p.y};
-        if (d.lattice.columns > 0)
-            shift = shift + d.lattice({map.x - d.origin_map.x, d.origin_map.y - map.y});
-        lonlat = map_from_lonlat.inverse(map + shift);
+        const Point map = map_from_lonlat(lonlat);
+        lonlat = map_from_lonlat.inverse(map + d(map));
     };
     Report moved = truth;
     for (auto& p : moved.perimeters)
@@ -674,7 +843,8 @@ Report displaced(const Report& truth, const SceneDisplacement& d) {
 
 SeriesScore evaluate(const Report& report, const Report& given_truth,
                      const EvaluateOptions& options, const std::string& family,
-                     std::span<const SceneDisplacement> displacements) {
+                     std::span<const SceneDisplacement> displacements,
+                     std::span<const SceneConditions> conditions) {
     const SceneDisplacement* of_reference = nullptr;
     for (const auto& scene : report.scenes)
         if (scene.role == "reference")
@@ -682,7 +852,19 @@ SeriesScore evaluate(const Report& report, const Report& given_truth,
                 if (d.scene == scene.id) of_reference = &d;
     const Report truth =
         of_reference != nullptr ? displaced(given_truth, *of_reference) : given_truth;
-    Scorer scorer{report, truth, options, frame_of(report, truth), {}, {}, {}, {}};
+    CandidateCache cache;
+    Scorer scorer{report,
+                  truth,
+                  options,
+                  frame_of(report, truth),
+                  {},
+                  displacements,
+                  cache,
+                  "",
+                  [](const ReportScene&) { return true; },
+                  {},
+                  {},
+                  {}};
     scorer.score.series = truth.site ? truth.site->id : report.site ? report.site->id : "";
     scorer.score.family = family;
     scorer.score.simulated = truth.simulated || report.simulated;
@@ -710,10 +892,30 @@ SeriesScore evaluate(const Report& report, const Report& given_truth,
                             left_out ? "was left out by the report and is not scored"
                                      : "is not in the report"));
     }
+    scorer.registration();
     scorer.perimeters();
     scorer.structures("guard_post", "posts", "posts, per scene", true);
     scorer.structures("building", "buildings", "buildings, per scene", false);
     scorer.changes();
+    for (const Stratum& stratum : strata(truth, conditions)) {
+        Scorer part{report,
+                    truth,
+                    options,
+                    scorer.frame,
+                    scorer.shift_m,
+                    displacements,
+                    cache,
+                    stratum.name,
+                    stratum.holds,
+                    {},
+                    {},
+                    {}};
+        part.registration();
+        part.perimeters();
+        part.structures("guard_post", "posts", "posts, per scene", true);
+        part.structures("building", "buildings", "buildings, per scene", false);
+        for (Figure& figure : part.score.figures) scorer.score.figures.push_back(std::move(figure));
+    }
     return std::move(scorer.score);
 }
 
@@ -726,10 +928,20 @@ std::vector<FamilyScore> aggregate(std::span<const SeriesScore> scores,
         FamilyScore result;
         result.family = family;
         result.series = static_cast<int>(members.size());
-        for (const Figure& pattern : members.front()->figures) {
+        // In the order of the first member that has them; sensors differ between series.
+        std::vector<const Figure*> patterns;
+        for (const auto* member : members)
+            for (const Figure& figure : member->figures)
+                if (std::none_of(patterns.begin(), patterns.end(), [&](const Figure* p) {
+                        return p->name == figure.name && p->stratum == figure.stratum;
+                    }))
+                    patterns.push_back(&figure);
+        for (const Figure* each_pattern : patterns) {
+            const Figure& pattern = *each_pattern;
             std::vector<const Figure*> figures;
             for (const auto* member : members)
-                if (const Figure* figure = member->find(pattern.name)) figures.push_back(figure);
+                if (const Figure* figure = member->find(pattern.name, pattern.stratum))
+                    figures.push_back(figure);
             const auto pool = [&](const std::vector<std::size_t>& chosen) {
                 double numerator = 0, denominator = 0;
                 std::vector<double> samples;
@@ -741,8 +953,15 @@ std::vector<FamilyScore> aggregate(std::span<const SeriesScore> scores,
                 }
                 return pooled_value(pattern.pooling, numerator, denominator, samples);
             };
-            FamilyFigure figure{
-                pattern.name, pattern.definition, pattern.unit, kNaN, kNaN, kNaN, 0, 0};
+            FamilyFigure figure{pattern.name,
+                                pattern.definition,
+                                pattern.unit,
+                                pattern.stratum,
+                                kNaN,
+                                kNaN,
+                                kNaN,
+                                0,
+                                0};
             std::vector<std::size_t> all(figures.size());
             std::iota(all.begin(), all.end(), std::size_t{0});
             for (const auto* each : figures) {
@@ -768,39 +987,103 @@ std::vector<FamilyScore> aggregate(std::span<const SeriesScore> scores,
     return out;
 }
 
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json number_or_null(double v) {
+    return std::isfinite(v) ? Json(std::round(v * 1e6) / 1e6) : Json(nullptr);
+}
+
+/// One line per kind of scenes: the figures that are measured per scene.
+std::string strata_table(const FamilyScore& family) {
+    constexpr std::array<std::pair<const char*, const char*>, 8> kColumns{
+        {{"registration_rmse", "reg. m"},
+         {"area_error", "area %"},
+         {"line_completeness_2m", "line 2 m"},
+         {"posts_precision", "posts P"},
+         {"posts_recall", "R"},
+         {"posts_f1", "F1"},
+         {"buildings_precision", "build. P"},
+         {"buildings_recall", "R"}}};
+    std::vector<std::string> names;
+    std::map<std::pair<std::string, std::string>, const FamilyFigure*> cells;
+    for (const auto& f : family.figures) {
+        if (f.stratum.empty() || f.cases <= 0) continue;
+        if (std::find(names.begin(), names.end(), f.stratum) == names.end())
+            names.push_back(f.stratum);
+        cells[{f.stratum, f.name}] = &f;
+    }
+    if (names.empty()) return {};
+    std::string out = fmt::format("  {:<30}", "scenes with");
+    for (const auto& [name, heading] : kColumns) out += fmt::format(" {:>9}", heading);
+    out += "\n";
+    for (const auto& stratum : names) {
+        out += fmt::format("  {:<30}", stratum);
+        for (const auto& [name, heading] : kColumns) {
+            const auto at = cells.find({stratum, name});
+            out += fmt::format(" {:>9}", at == cells.end() ? "–" : shown(at->second->value));
+        }
+        out += "\n";
+    }
+    return out;
+}
+
+/// Figures over all scenes, then those of each stratum in which there is anything to measure.
+template <class Figures, class Row>
+void add_figures(Json& out, const Figures& figures, const Row& row) {
+    out["figures"] = Json::array();
+    std::vector<std::string> names;
+    std::map<std::string, Json> strata;
+    for (const auto& f : figures) {
+        if (f.stratum.empty()) {
+            out["figures"].push_back(row(f));
+            continue;
+        }
+        Json shown = row(f);
+        if (shown["cases"].is_null() || shown["cases"] == 0) continue;
+        if (!strata.contains(f.stratum)) {
+            names.push_back(f.stratum);
+            strata[f.stratum] = Json::array();
+        }
+        strata[f.stratum].push_back(std::move(shown));
+    }
+    out["strata"] = Json::array();
+    for (const auto& name : names)
+        out["strata"].push_back({{"stratum", name}, {"figures", strata[name]}});
+}
+
+}  // namespace
+
 std::string score_json(std::span<const SeriesScore> scores, std::span<const FamilyScore> families) {
-    using Json = nlohmann::ordered_json;
-    const auto number = [](double v) {
-        return std::isfinite(v) ? Json(std::round(v * 1e6) / 1e6) : Json(nullptr);
-    };
     Json out{
         {"schema", "fenceline-score/1"}, {"families", Json::array()}, {"series", Json::array()}};
     for (const auto& family : families) {
-        Json figures = Json::array();
-        for (const auto& f : family.figures)
-            figures.push_back({{"name", f.name},
-                               {"value", number(f.value)},
-                               {"interval", Json::array({number(f.low), number(f.high)})},
-                               {"unit", f.unit},
-                               {"cases", number(f.cases)},
-                               {"series", f.series},
-                               {"definition", f.definition}});
-        out["families"].push_back(
-            {{"family", family.family}, {"series", family.series}, {"figures", figures}});
+        Json entry{{"family", family.family}, {"series", family.series}};
+        add_figures(entry, family.figures, [](const FamilyFigure& f) {
+            return Json{{"name", f.name},
+                        {"value", number_or_null(f.value)},
+                        {"interval", Json::array({number_or_null(f.low), number_or_null(f.high)})},
+                        {"unit", f.unit},
+                        {"cases", number_or_null(f.cases)},
+                        {"series", f.series},
+                        {"definition", f.definition}};
+        });
+        out["families"].push_back(std::move(entry));
     }
     for (const auto& score : scores) {
-        Json figures = Json::array();
-        for (const auto& f : score.figures)
-            figures.push_back({{"name", f.name},
-                               {"value", number(f.value())},
-                               {"unit", f.unit},
-                               {"cases", number(f.cases())},
-                               {"definition", f.definition}});
-        out["series"].push_back({{"series", score.series},
-                                 {"family", score.family},
-                                 {"simulated", score.simulated},
-                                 {"notes", score.notes},
-                                 {"figures", figures}});
+        Json entry{{"series", score.series},
+                   {"family", score.family},
+                   {"simulated", score.simulated},
+                   {"notes", score.notes}};
+        add_figures(entry, score.figures, [](const Figure& f) {
+            return Json{{"name", f.name},
+                        {"value", number_or_null(f.value())},
+                        {"unit", f.unit},
+                        {"cases", number_or_null(f.cases())},
+                        {"definition", f.definition}};
+        });
+        out["series"].push_back(std::move(entry));
     }
     return out.dump();
 }
@@ -813,7 +1096,7 @@ std::string score_table(std::span<const FamilyScore> families) {
         out += fmt::format("  {:<30} {:>8} {:>17} {:>9}  {}\n", "figure", "value", "95 % by series",
                            "cases", "definition");
         for (const auto& f : family.figures) {
-            if (f.cases <= 0) continue;
+            if (f.cases <= 0 || !f.stratum.empty()) continue;
             const std::string interval =
                 std::isnan(f.low) ? "" : fmt::format("{} … {}", shown(f.low), shown(f.high));
             // Width counts bytes' characters: fmt measures UTF-8 text by code point.
@@ -821,6 +1104,7 @@ std::string score_table(std::span<const FamilyScore> families) {
                                interval, shown(f.cases), f.definition,
                                f.unit.empty() ? "" : " [" + f.unit + "]");
         }
+        out += strata_table(family);
         out += "\n";
     }
     return out;

@@ -41,6 +41,7 @@ struct Figure {
     };
     std::string name, definition, unit;
     Pooling pooling = Pooling::share;
+    std::string stratum;                    ///< scenes that it is made of; empty: all
     double numerator = 0, denominator = 0;  ///< share
     std::vector<double> samples;            ///< median, percentile_90
     /// NaN when there is nothing to measure it on.
@@ -55,7 +56,13 @@ struct SeriesScore {
     bool simulated = false;
     std::vector<Figure> figures;
     std::vector<std::string> notes;
-    const Figure* find(const std::string& name) const;
+    const Figure* find(const std::string& name, const std::string& stratum = "") const;
+};
+
+/// What the truth knows of one scene beside its displacement.
+struct SceneConditions {
+    std::string scene;
+    double snow = 0, cloud = 0;  ///< 0–1
 };
 
 /// Where things appear in one simulated image (truth.json, "simulation"): what truly stands at map
@@ -69,6 +76,7 @@ struct SceneDisplacement {
     LocalField lattice;  ///< metres, nodes every spacing_px metres from origin_map, y counting
                          ///< south; columns 0: none
     Point origin_map;
+    Point operator()(Point map) const;  ///< displacement of what stands there, m east, north
 };
 
 /// The truth as it appears in an image displaced like that: every geometry is moved, no measure is
@@ -80,15 +88,17 @@ Report displaced(const Report& truth, const SceneDisplacement& displacement);
 /// by assignment (most matches, then nearest). What the truth calls not observable in a scene is
 /// neither hit nor miss there. A report's positions are in the frame of its reference scene: the
 /// truth is displaced as that scene is (displacements; or the registration of the truth's scene,
-/// its true mean shift in m east and north).
+/// its true mean shift in m east and north). What is measured per scene is also given by strata:
+/// sensor, GSD, bands, sun, view, season, snow and cloud.
 SeriesScore evaluate(const Report& report, const Report& truth, const EvaluateOptions& options,
                      const std::string& family = "",
-                     std::span<const SceneDisplacement> displacements = {});
+                     std::span<const SceneDisplacement> displacements = {},
+                     std::span<const SceneConditions> conditions = {});
 
 /// A figure over the series of a family. The interval is 95 %, by bootstrap over series (never over
 /// pixels or objects); NaN with fewer than two series.
 struct FamilyFigure {
-    std::string name, definition, unit;
+    std::string name, definition, unit, stratum;
     double value = 0, low = 0, high = 0, cases = 0;
     int series = 0;  ///< that have something to measure it on
 };

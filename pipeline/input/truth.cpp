@@ -46,8 +46,12 @@ TruthFrames parse_truth_frames(const std::string& text, const std::string& name)
         const auto simulation = json.find("simulation");
         if (simulation == json.end()) return out;
         out.family = simulation->value("family", "");
-        for (const Json& scene : simulation->at("scenes"))
+        for (const Json& scene : simulation->at("scenes")) {
             if (scene.contains("displacement")) out.displacements.push_back(displacement_of(scene));
+            if (scene.contains("snow") || scene.contains("cloud"))
+                out.conditions.push_back({scene.at("id").get<std::string>(),
+                                          scene.value("snow", 0.0), scene.value("cloud", 0.0)});
+        }
     } catch (const Json::exception& error) {
         throw DataError(name,
                         std::string("the truth's simulation part cannot be read: ") + error.what(),

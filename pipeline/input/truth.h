@@ -7,11 +7,12 @@
 
 namespace fenceline {
 
-/// What a simulator's truth.json knows beyond a report: the scenario family, and how each image is
-/// displaced.
+/// What a simulator's truth.json knows beyond a report: the scenario family, how each image is
+/// displaced, and the snow and cloud in it.
 struct TruthFrames {
     std::string family;  ///< empty: not simulated
     std::vector<SceneDisplacement> displacements;
+    std::vector<SceneConditions> conditions;
 };
 /// Nothing in it when the file has no "simulation". Throws DataError when it is not JSON or the
 /// part is malformed.

@@ -89,13 +89,19 @@ Json scene_json(const ReportScene& scene) {
     Json registration = nullptr;
     if (scene.registration) {
         const RegistrationSummary& r = *scene.registration;
+        Json samples = Json::array();
+        for (const auto& sample : r.samples)
+            samples.push_back({number(sample.lonlat.x, 7), number(sample.lonlat.y, 7),
+                               number(sample.dx_m, kMetreDecimals),
+                               number(sample.dy_m, kMetreDecimals)});
         registration = Json{{"model", text(r.model)},
                             {"dx_m", number(r.dx_m, kMetreDecimals)},
                             {"dy_m", number(r.dy_m, kMetreDecimals)},
                             {"tie_points", r.tie_points},
                             {"rmse_m", number(r.rmse_m, kMetreDecimals)},
                             {"ce90_m", number(r.ce90_m, kMetreDecimals)},
-                            {"status", text(r.status)}};
+                            {"status", text(r.status)},
+                            {"samples", samples}};
     }
     Json normalization = nullptr;
     if (scene.normalization) {
@@ -442,6 +448,10 @@ ReportScene read_scene(const Node& node) {
         n->get("rmse_m", r.rmse_m);
         n->get("ce90_m", r.ce90_m);
         n->get("status", r.status);
+        n->each("samples", [&](const Node& item) {
+            if (item.size() != 4) item.fail("[longitude, latitude, dx_m, dy_m]");
+            r.samples.push_back({item.position(), item.at(2).number(), item.at(3).number()});
+        });
         scene.registration = r;
     }
     if (const auto n = node.find("normalization")) {
