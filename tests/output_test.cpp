@@ -146,6 +146,15 @@ TEST(ReportJson, ReadsBackWhatItWrote) {
                   read.findings[0].values.at("growth_percent"),
               true);
     EXPECT_EQ(read.scenes[1].datetime, camp().scenes[1].datetime);
+    Report registered = camp();
+    RegistrationSummary registration{"affine", 1.2, -0.5, 40, 0.2, 0.4, "pass"};
+    registration.samples = {{{129.72, 41.83}, 1.25, -0.5}, {{129.73, 41.84}, 1.125, -0.75}};
+    registered.scenes[1].registration = registration;
+    const Report again = parse_report(report_json(registered), "report.json");
+    ASSERT_EQ(again.scenes[1].registration->samples.size(), 2U);
+    EXPECT_EQ(again.scenes[1].registration->samples[1].lonlat, (Point{129.73, 41.84}));
+    EXPECT_EQ(again.scenes[1].registration->samples[1].dy_m, -0.75);
+    validate_report(report_json(registered));
     EXPECT_EQ(read.changes.back().structure, camp().changes.back().structure);
     for (std::size_t i = 0; i < read.perimeters[0].geometry.size(); ++i)
         EXPECT_GT(signed_area(read.perimeters[0].geometry), 0) << "counter-clockwise";

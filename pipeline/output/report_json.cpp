@@ -448,10 +448,12 @@ ReportScene read_scene(const Node& node) {
         n->get("rmse_m", r.rmse_m);
         n->get("ce90_m", r.ce90_m);
         n->get("status", r.status);
-        n->each("samples", [&](const Node& item) {
-            if (item.size() != 4) item.fail("[longitude, latitude, dx_m, dy_m]");
-            r.samples.push_back({item.position(), item.at(2).number(), item.at(3).number()});
-        });
+        if (const auto samples = n->find("samples"))
+            for (std::size_t i = 0; i < samples->size(); ++i) {
+                const Node item = samples->at(i);
+                if (item.size() != 4) item.fail("[longitude, latitude, dx_m, dy_m]");
+                r.samples.push_back({item.position(), item.at(2).number(), item.at(3).number()});
+            }
         scene.registration = r;
     }
     if (const auto n = node.find("normalization")) {
