@@ -6,9 +6,10 @@
 //   KEY=VALUE] [--report FILE] [--looks FILE] SERIES…
 //
 // --looks: appends a line for every look at every object (series, kind, object, scene, score,
-// stands now/at other times/never/not known, area, height, true height): what fit_looks.py reads.
-// SERIES: a folder of `fenceline simulate`. Prints the figures of `fenceline evaluate` that concern
-// structures, per series and pooled, the reliability of the probabilities, and the time per scene.
+// stands now/at other times/never/not known, area, height, true height, what measure_building
+// says): what fit_looks.py reads. SERIES: a folder of `fenceline simulate`. Prints the figures of
+// `fenceline evaluate` that concern structures, per series and pooled, the reliability of the
+// probabilities, and the time per scene.
 // --samples: writes SERIES/posts.samples or SERIES/places.samples for train_structures.py
 // instead; structures_bench --rio DATA/spacenet1_rio [--sun AZIMUTH ELEVATION]: pixel F1 on the
 // real tiles beside the plain building index. --refined: with the places that the present model
@@ -496,6 +497,9 @@ SeriesScore score(const Series& series, const Options& options, Reliabilities& r
     for (const Scene& scene : series.scenes)
         evidence.looks.push_back(look_at(scene, evidence.objects, options.structures));
     look_s = seconds() - t;
+    std::vector<StructureView> views;
+    if (!options.looks.empty())
+        for (const Scene& scene : series.scenes) views.push_back(structure_view(scene));
     std::FILE* dump = options.looks.empty() ? nullptr : std::fopen(options.looks.c_str(), "a");
     for (std::size_t k = 0; k < evidence.objects.size(); ++k) {
         const Detection& d = evidence.objects[k];
@@ -524,10 +528,20 @@ SeriesScore score(const Series& series, const Options& options, Reliabilities& r
             if (which[i] >= 0)
                 (is_post ? reliability.post_forced : reliability.building_forced)
                     .add(look.score, which[i]);
-            if (dump != nullptr)
-                fmt::print(dump, "{},{},{},{},{:.3f},{},{:.2f},{:.2f},{:.2f}\n", series.folder,
-                           is_post ? "post" : "building", k, i, look.score, which[i], d.area_m2,
-                           look.height_m.value_or(0), true_height_m);
+            if (dump == nullptr) continue;
+            BuildingMeasure m;
+            if (!is_post) {
+                OrientedRectangle r = rectangle_of(d.footprint_px);
+                r.centre = r.centre + roof_shift(views[i], d.height_m);
+                m = measure_building(views[i], look_at_building(views[i], r).roof);
+            }
+            fmt::print(dump,
+                       "{},{},{},{},{:.3f},{},{:.2f},{:.2f},{:.2f},{:.3f},{:.3f},{:.3f},{:.3f},"
+                       "{:.3f},{:.3f},{:.3f}\n",
+                       series.folder, is_post ? "post" : "building", k, i, look.score, which[i],
+                       d.area_m2, look.height_m.value_or(0), true_height_m, m.shadow_depth,
+                       m.shadow_cover, m.contrast, m.edge, m.weakest_edge, m.roughness,
+                       views[i].shadow_px_per_m);
         }
     }
     if (dump != nullptr) std::fclose(dump);

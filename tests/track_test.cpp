@@ -493,6 +493,51 @@ TEST(Track, LooksWithoutAScoreKeepTheirRatioAndOrderDoesNotMatter) {
         for (std::size_t k = 0; k < 3; ++k) EXPECT_EQ(ratios[i][k], turned[i][2 - k]);
 }
 
+TEST(Track, APondIsLessSureToBeABuildingThanARoofWithAShadow) {
+    const auto confidence = [](double score, double border, int shown) {
+        auto evidence = series(6);
+        add_object(evidence, StructureKind::building, {500, 500}, std::vector<double>(6, -5));
+        for (int i = 6 - shown; i < 6; ++i) {
+            Look& look = evidence.looks[static_cast<std::size_t>(i)].back();
+            look.seen = Seen::present;
+            look.score = score;
+            look.log_likelihood_ratio = 4;
+            look.border = border;
+        }
+        const Tracks tracks = run(evidence);
+        return tracks.structures.empty() ? 0.0 : tracks.structures[0].confidence;
+    };
+    EXPECT_GT(confidence(4, 2, 4), 0.9);
+    EXPECT_LT(confidence(4, 0, 4), 0.7);
+    EXPECT_GT(confidence(4, 2, 4), confidence(4, 2, 1) + 0.1) << "one look is not four";
+    EXPECT_GT(confidence(4, 2, 2), confidence(0, 2, 2));
+    EXPECT_GT(confidence(4, std::numeric_limits<double>::quiet_NaN(), 4), 0.7) << "no sun";
+}
+
+TEST(Track, WhatMayNotExistIsNotConfirmedAsNew) {
+    auto evidence = series(6);
+    add_object(evidence, StructureKind::building, {500, 500}, {-5, -5, 4, 4, 4, 4});
+    for (auto& scene : evidence.looks) {
+        scene[0].score = scene[0].seen == Seen::present ? 3 : -9;
+        if (scene[0].seen == Seen::present) scene[0].border = 0;
+    }
+    const Tracks pond = run(evidence);
+    ASSERT_EQ(pond.changes.size(), 1U);
+    EXPECT_NE(pond.changes[0].state, "confirmed");
+    for (auto& scene : evidence.looks)
+        if (scene[0].seen == Seen::present) scene[0].border = 2;
+    EXPECT_EQ(run(evidence).changes[0].state, "confirmed");
+}
+
+TEST(Track, ARoofPaintedAnewIsNoChange) {
+    // The contrast turns round in one look: the roof scores lower and higher, and stands on.
+    auto evidence = series(6);
+    add_object(evidence, StructureKind::building, {500, 500}, {4, 4, 4, 1, 1.2, 0.9});
+    const std::vector<double> scores{5, 5, 5, 0, 0.2, -0.1};
+    for (std::size_t i = 0; i < 6; ++i) evidence.looks[i][0].score = scores[i];
+    EXPECT_TRUE(run(evidence).changes.empty());
+}
+
 TEST(Track, OneFaintLookAtTheEndDoesNotEndWhatIsNew) {
     auto evidence = series(7);
     add_object(evidence, StructureKind::guard_post, {500, 500}, {-5, -5, -5, 2, 5, 1, -2.3});

@@ -275,8 +275,11 @@ std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects
             look.log_likelihood_ratio = building_llr(seen.log_odds);
             if (look.log_likelihood_ratio > 0) {
                 std::optional<Interval> unused;
-                height_from_shadow(view, seen.roof, measure_building(view, seen.roof),
-                                   look.height_m, unused);
+                const BuildingMeasure measure = measure_building(view, seen.roof);
+                height_from_shadow(view, seen.roof, measure, look.height_m, unused);
+                if (view.sun)
+                    look.border = std::max(measure.shadow_depth,
+                                           measure.contrast > 0 ? 1.5 * measure.edge : 0.0);
             }
         }
         look.seen = look.log_likelihood_ratio > 0 ? Seen::present : Seen::absent;

@@ -58,6 +58,10 @@ struct Look {
     /// Log-odds that the network gives for this look alone; NaN when not observable.
     double score = std::numeric_limits<double>::quiet_NaN();
     std::optional<double> height_m;
+    /// How clearly a building's roof stands out where the look shows it: the depth of its shadow,
+    /// or the step across the border of a roof brighter than the ground, in units of the scene's
+    /// spread. NaN when the sun is not known.
+    double border = std::numeric_limits<double>::quiet_NaN();
 };
 
 /// Can guard posts be seen at all at this scene's true resolution?

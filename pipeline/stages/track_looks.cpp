@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <optional>
 
@@ -35,8 +36,8 @@ Level level_from(const LookModel& m, double sum, int count) {
 }  // namespace
 
 LookModel look_model(StructureKind kind) {
-    return kind == StructureKind::guard_post ? LookModel{4.0, 3.0, 1.8, 0.05}
-                                             : LookModel{3.0, 2.5, 1.6, 0.05};
+    return kind == StructureKind::guard_post ? LookModel{2.75, 2.5, 1.3, 0.02}
+                                             : LookModel{3.6, 2.65, 1.6, 0.02};
 }
 
 std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> objects,
@@ -118,6 +119,38 @@ std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> object
             }
     }
     return ratios;
+}
+
+double existence_limit(StructureKind kind, std::span<const Look> looks) {
+    std::size_t first = looks.size(), last = 0;
+    for (std::size_t i = 0; i < looks.size(); ++i)
+        if (looks[i].seen != Seen::not_observable && looks[i].log_likelihood_ratio > 0) {
+            first = std::min(first, i);
+            last = i;
+        }
+    double sum = 0;
+    int count = 0;
+    std::vector<double> borders;
+    for (std::size_t i = first; i <= last && i < looks.size(); ++i)
+        if (looks[i].seen != Seen::not_observable && std::isfinite(looks[i].score)) {
+            sum += std::max(-6.0, looks[i].score);
+            ++count;
+            if (std::isfinite(looks[i].border))
+                borders.push_back(std::clamp(looks[i].border, 0.0, 1.5));
+        }
+    if (count == 0) return std::numeric_limits<double>::infinity();
+    const auto could = std::count_if(looks.begin(), looks.end(), [](const Look& look) {
+        return look.seen != Seen::not_observable;
+    });
+    // Every look adds things that only it shows: the same number of looks is worth less in a longer
+    // series. The fit is of series of six.
+    const double level = sum / count, more = std::log(static_cast<double>(count)) -
+                                             0.5 * std::log(static_cast<double>(could) / 6);
+    if (kind == StructureKind::guard_post) return 0.53 * level + 2.47 * more - 2.87;
+    if (borders.empty()) return 0.71 * level + 1.9 * more - 2.73;
+    const auto middle = borders.begin() + static_cast<std::ptrdiff_t>(borders.size() / 2);
+    std::nth_element(borders.begin(), middle, borders.end());
+    return 0.58 * level + 1.98 * more + 1.94 * *middle - 4.87;
 }
 
 }  // namespace fenceline

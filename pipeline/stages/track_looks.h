@@ -27,4 +27,12 @@ LookModel look_model(StructureKind kind);
 std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> objects,
                                                std::span<const std::vector<Look>> looks);
 
+/// Log-odds that an object of a series is real, from what its looks show between the first and the
+/// last that shows it: the mean of their scores, how many they are, and for buildings how clearly
+/// the roof stands out (ponds and bare ground throw no shadow). What looks like an object in one
+/// look often does so in the next, so that looks do not count as independent ones here. Fitted on
+/// tune series by benchmarks/fit_looks.py (logistic regression). Looks without a score, or none
+/// that shows it: +∞, nothing is known.
+double existence_limit(StructureKind kind, std::span<const Look> looks);
+
 }  // namespace fenceline

@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""Fits how the scores of an object's looks scatter (pipeline/stages/track_looks.cpp) and what a shadow says of a roof.
+
+    structures_bench --looks LOOKS.csv SERIES…
+    fit_looks.py LOOKS.csv
+
+SERIES: simulated ones of `tune` seeds. Needs Debian's python3-numpy. Printed, per kind: mean and spread of the objects'
+levels (what the looks' own noise adds is taken out), the spread of looks around them, and the share of looks that
+neither explains; for buildings, a logistic regression of "stands there" on the score and the shadow's depth.
+"""
+import collections
+import csv
+import sys
+
+import numpy as np
+
+rows = list(csv.reader(open(sys.argv[1])))
+for kind in ("post", "building"):
+    looks = collections.defaultdict(list)
+    for r in rows:
+        if r[1] == kind and r[5] == "0":
+            looks[r[0], r[2]].append(float(r[4]))
+    full = [np.array(v) for v in looks.values() if len(v) >= 3]
+    if not full:
+        continue
+    rest = np.concatenate([(v - np.median(v)) * np.sqrt(len(v) / (len(v) - 1)) for v in full])
+    noise = 1.4826 * np.median(np.abs(rest))
+    inside = rest[np.abs(rest) < 4 * noise]
+    noise = inside.std()
+    level = np.array([np.median(v) for v in full])
+    own = np.mean([noise**2 * 1.57 / len(v) for v in full])
+    print(f"{kind}: {len(full)} objects, {len(rest)} looks: level {level.mean():.2f} ± {np.sqrt(max(0.1, level.var() - own)):.2f}, "
+          f"look {noise:.2f}, outliers {np.mean(np.abs(rest) >= 4 * noise):.3f}")
+
+
+
+def logistic(x, y):
+    b = np.zeros(x.shape[1])
+    for _ in range(60):
+        p = 1 / (1 + np.exp(-x @ b))
+        b += np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + 0.03 * np.eye(x.shape[1]), x.T @ (y - p))
+    return b
+
+
+# Existence: what stands out at the border is the shadow, or the step of a roof brighter than the ground.
+for kind, zero in (("post", -0.9), ("building", -1.4)):
+    objects = collections.defaultdict(list)
+    for r in rows:
+        if r[1] == kind:
+            border = max(float(r[9]), 1.5 * float(r[12]) if float(r[11]) > 0 else 0.0)
+            objects[r[0], r[2]].append((int(r[3]), float(r[4]), r[5], min(max(border, 0.0), 1.5)))
+    x, y = [], []
+    for looks in objects.values():
+        looks.sort()
+        shown = [i for i, look in enumerate(looks) if look[1] > zero]
+        if shown:
+            span = looks[shown[0]:shown[-1] + 1]
+            more = np.log(len(span)) - 0.5 * np.log(len(looks) / 6)
+            x.append((np.mean([max(-6, look[1]) for look in span]), more, np.median([look[3] for look in span]), 1))
+            y.append(any(look[2] == "0" for look in span))
+    x, y = np.array(x), np.array(y, float)
+    for names, columns in ((("level", "looks", ""), [0, 1, 3]), (("level", "looks", "border", ""), [0, 1, 2, 3])):
+        if kind == "post" and "border" in names:
+            continue
+        b = logistic(x[:, columns], y)
+        p = 1 / (1 + np.exp(-x[:, columns] @ b))
+        off = sum(abs((p[k] - y[k]).sum()) for k in [np.minimum((10 * p).astype(int), 9) == i for i in range(10)]) / len(p)
+        print(f"{kind}: {len(y)} objects, {int(y.sum())} real: existence " +
+              " + ".join(f"{v:.2f} {n}" for v, n in zip(b, names)) + f", ECE {off:.3f}")
+
+data = np.array([[float(r[4]), float(r[9]), r[5] == "0"] for r in rows if r[1] == "building" and r[5] in "02" and float(r[-1]) > 0])
+if len(data):
+    for low, high in ((-4, -2), (-2, 0), (0, 2), (2, 4), (4, 8)):
+        some = data[(data[:, 0] >= low) & (data[:, 0] < high)]
+        for what, at in (("stands", some[some[:, 2] > 0, 1]), ("never", some[some[:, 2] == 0, 1])):
+            if len(at):
+                print(f"score {low}…{high}, {what} ({len(at)}): shadow depth", np.percentile(at, (5, 25, 50, 75, 95)).round(2))
+    b = logistic(np.stack([data[:, 0].clip(-6, 8), data[:, 1].clip(-1, 3), np.ones(len(data))], 1), data[:, 2])
+    print("buildings: log-odds = %.2f score + %.2f depth + %.2f" % tuple(b))
