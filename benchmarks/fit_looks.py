@@ -55,11 +55,10 @@ for kind, zero in (("post", -0.9), ("building", -1.4)):
         shown = [i for i, look in enumerate(looks) if look[1] > zero]
         if shown:
             span = looks[shown[0]:shown[-1] + 1]
-            more = np.log(len(span)) - 0.5 * np.log(len(looks) / 6)
-            x.append((np.mean([max(-6, look[1]) for look in span]), more, np.median([look[3] for look in span]), 1))
+            x.append((np.mean([max(-6, look[1]) for look in span]), len(shown) > 1, np.median([look[3] for look in span]), 1))
             y.append(any(look[2] == "0" for look in span))
     x, y = np.array(x), np.array(y, float)
-    for names, columns in ((("level", "looks", ""), [0, 1, 3]), (("level", "looks", "border", ""), [0, 1, 2, 3])):
+    for names, columns in ((("level", "twice", ""), [0, 1, 3]), (("level", "twice", "border", ""), [0, 1, 2, 3])):
         if kind == "post" and "border" in names:
             continue
         b = logistic(x[:, columns], y)

@@ -35,6 +35,10 @@ void describe(StructureOptions& o, Visitor&& v) {
       "log-odds from which a single look finds a building");
 }
 
+/// Side that nine guard posts in ten have at least: where it has too few pixels across, a count
+/// would leave posts out without a word, so none is given.
+constexpr double kSmallPost_m = 2.65;
+
 enum class StructureKind { building, guard_post };
 
 /// One object as one scene shows it, or as several looks agree on it.

@@ -12,8 +12,6 @@
 namespace fenceline {
 namespace {
 
-/// A typical post's side; what "can a post be seen" is asked of.
-constexpr double kTypicalPost_m = 3.0;
 constexpr double kTypicalHeight_m = 6.0;
 constexpr std::array kSides_m{2.2, 3.0, 4.0, 5.0};
 constexpr double kLowest_m = 3.0, kHighest_m = 9.0;
@@ -73,13 +71,13 @@ double median_of(std::array<double, N>& values, std::size_t count) {
 }  // namespace
 
 bool posts_observable(const StructureView& view, const StructureOptions& options) {
-    return kTypicalPost_m / view.effective_gsd_m >= options.min_post_px;
+    return kSmallPost_m / view.effective_gsd_m >= options.min_post_px;
 }
 
 bool posts_observable(const Scene& scene, const StructureOptions& options) {
     if (scene.raster.bands.empty()) return false;
     const double finest = std::max(scene.raster.grid.gsd(), scene.info.gsd_m);
-    if (kTypicalPost_m / finest < options.min_post_px) return false;  // saves the spectrum
+    if (kSmallPost_m / finest < options.min_post_px) return false;  // saves the spectrum
     return posts_observable(structure_view(scene), options);
 }
 
@@ -373,7 +371,7 @@ PostMeasure measure_post(const StructureView& view, const Detection& post) {
 std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> lines_px,
                                     const StructureOptions& options) {
     if (lines_px.empty() || scene.raster.bands.empty()) return {};
-    if (kTypicalPost_m / std::max(scene.raster.grid.gsd(), scene.info.gsd_m) < options.min_post_px)
+    if (kSmallPost_m / std::max(scene.raster.grid.gsd(), scene.info.gsd_m) < options.min_post_px)
         return {};
     return detect_posts(structure_view(scene), lines_px, options);
 }

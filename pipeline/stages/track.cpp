@@ -728,12 +728,14 @@ std::vector<NotObservable> list_unseen(const Context& c,
     for (const TracedPerimeter& line : c.evidence.perimeter.perimeters)
         if (line.ring_px.size() >= 3) around = line.ring_px;
     for (const SceneInfo& scene : c.evidence.scenes)
-        if (scene.gsd_m * c.structure_options.min_post_px > 3.5) coarse.push_back(scene.id);
+        if (scene.gsd_m * c.structure_options.min_post_px > kSmallPost_m)
+            coarse.push_back(scene.id);
     if (!coarse.empty() && !around.empty())
-        unseen.push_back({c.projection.lonlat_from_px(around), coarse,
-                          fmt::format("guard posts are not observable: a post of 3.5 m has fewer "
-                                      "than {:g} pixels across",
-                                      c.structure_options.min_post_px)});
+        unseen.push_back(
+            {c.projection.lonlat_from_px(around), coarse,
+             fmt::format("guard posts are not observable: one of {:g} m has fewer than {:g} "
+                         "pixels across",
+                         kSmallPost_m, c.structure_options.min_post_px)});
     // Scenes that hide the same objects share an entry.
     std::map<std::vector<int>, std::vector<std::string>> hidden_in;
     for (int i = 0; i < c.scene_count(); ++i) {

@@ -123,10 +123,12 @@ std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> object
 
 double existence_limit(StructureKind kind, std::span<const Look> looks) {
     std::size_t first = looks.size(), last = 0;
+    int shown = 0;
     for (std::size_t i = 0; i < looks.size(); ++i)
         if (looks[i].seen != Seen::not_observable && looks[i].log_likelihood_ratio > 0) {
             first = std::min(first, i);
             last = i;
+            ++shown;
         }
     double sum = 0;
     int count = 0;
@@ -139,18 +141,13 @@ double existence_limit(StructureKind kind, std::span<const Look> looks) {
                 borders.push_back(std::clamp(looks[i].border, 0.0, 1.5));
         }
     if (count == 0) return std::numeric_limits<double>::infinity();
-    const auto could = std::count_if(looks.begin(), looks.end(), [](const Look& look) {
-        return look.seen != Seen::not_observable;
-    });
-    // Every look adds things that only it shows: the same number of looks is worth less in a longer
-    // series. The fit is of series of six.
-    const double level = sum / count, more = std::log(static_cast<double>(count)) -
-                                             0.5 * std::log(static_cast<double>(could) / 6);
-    if (kind == StructureKind::guard_post) return 0.53 * level + 2.47 * more - 2.87;
-    if (borders.empty()) return 0.71 * level + 1.9 * more - 2.73;
+    // What only one look shows is mostly nothing; how many more agree matters little.
+    const double level = sum / count, twice = shown > 1 ? 1 : 0;
+    if (kind == StructureKind::guard_post) return 0.51 * level + 3.3 * twice - 2.39;
+    if (borders.empty()) return 0.64 * level + 3.28 * twice - 2.91;
     const auto middle = borders.begin() + static_cast<std::ptrdiff_t>(borders.size() / 2);
     std::nth_element(borders.begin(), middle, borders.end());
-    return 0.58 * level + 1.98 * more + 1.94 * *middle - 4.87;
+    return 0.58 * level + 3.24 * twice + 1.93 * *middle - 5.06;
 }
 
 }  // namespace fenceline
