@@ -239,8 +239,18 @@ struct Piece {
     int x0, y0, width, height;  // y0 counted in the pair's planes
 };
 
+/// Pieces follow each other on a thread, so their planes are kept and not cleared: a fifth of the
+/// time went into fresh pages.
+void fit(Plane& plane, int width, int height) {
+    if (plane.width() != width || plane.height() != height) plane = Plane(width, height);
+}
+void fill(Plane& plane, int width, int height, float value) {
+    fit(plane, width, height);
+    for (int y = 0; y < height; ++y) std::fill(plane.row(y), plane.row(y) + width, value);
+}
+
 void load(const Plane& source, const Piece& piece, Plane& out) {
-    out = Plane(piece.width, piece.height);
+    fit(out, piece.width, piece.height);
     const int left = std::clamp(-piece.x0, 0, piece.width);
     const int right = std::clamp(source.width() - piece.x0, left, piece.width);
     for (int y = 0; y < piece.height; ++y) {
@@ -259,7 +269,8 @@ constexpr int kWideWindow = 15;
 /// Mean over (2·reach+1)² at `inset` and further in; reads reach pixels around.
 void box_mean(const Plane& in, int reach, int inset, Plane& out) {
     const int width = in.width(), height = in.height(), side = 2 * reach + 1;
-    Plane result(width, height);
+    thread_local Plane result, row_fours;
+    fit(result, width, height);
     const int n = width - 2 * inset, wide = n + 2 * reach, left = inset - reach;
     const auto count = static_cast<std::size_t>(n), padded = static_cast<std::size_t>(wide);
     const float scale = 1.0F / static_cast<float>(side * side);
@@ -267,9 +278,8 @@ void box_mean(const Plane& in, int reach, int inset, Plane& out) {
     const int groups = fours ? side / 4 : 0;
     std::vector<float> column(padded), column_fours(fours ? padded : 0);
     std::vector<const float*> rows;
-    Plane row_fours;
     if (fours) {
-        row_fours = Plane(wide, height);
+        fit(row_fours, wide, height);
         for (int y = inset - reach; y + 3 < height - inset + reach; ++y) {
             const std::array<const float*, 4> four{in.row(y) + left, in.row(y + 1) + left,
                                                    in.row(y + 2) + left, in.row(y + 3) + left};
@@ -293,7 +303,7 @@ void box_mean(const Plane& in, int reach, int inset, Plane& out) {
         }
         for (std::size_t i = 0; i < count; ++i) to[i] *= scale;
     }
-    out = std::move(result);
+    std::swap(out, result);  // in may be out
 }
 
 /// Every pixel becomes the extreme of itself and the length - 1 pixels after it in direction
@@ -323,19 +333,20 @@ void line_extreme(const Plane& in, int x0, int y0, Plane& work, int dx, int dy, 
 }
 
 /// Opening by a line of length >= 2 in direction (dx, dy). The opening of pixel (x, y) of `in` is
-/// at (x - origin_x, y - origin_y) of the plane returned, for `inset` and further in.
+/// at (x - origin_x, y - origin_y) of work, for `inset` and further in.
 struct Opened {
-    Plane plane;
+    const Plane* plane = nullptr;
     int origin_x = 0, origin_y = 0;
-    const float* at(int x, int y) const { return plane.row(y - origin_y) + (x - origin_x); }
+    const float* at(int x, int y) const { return plane->row(y - origin_y) + (x - origin_x); }
 };
-Opened open_by_line(const Plane& in, int inset, int dx, int dy, int length) {
+Opened open_by_line(const Plane& in, int inset, int dx, int dy, int length, Plane& work) {
     const int reach_x = (length - 1) * std::abs(dx), reach_y = (length - 1) * dy;
     const int x0 = inset - reach_x, y0 = inset - reach_y;
     Opened out;
-    out.plane = Plane(in.width() - 2 * x0, in.height() - 2 * y0);
-    line_extreme(in, x0, y0, out.plane, dx, dy, length, kernels::minimum);
-    line_extreme(out.plane, 0, 0, out.plane, dx, dy, length, kernels::maximum);
+    fit(work, in.width() - 2 * x0, in.height() - 2 * y0);
+    line_extreme(in, x0, y0, work, dx, dy, length, kernels::minimum);
+    line_extreme(work, 0, 0, work, dx, dy, length, kernels::maximum);
+    out.plane = &work;
     out.origin_x = x0 + (length - 1) * dx;
     out.origin_y = y0 + (length - 1) * dy;
     return out;
@@ -347,11 +358,14 @@ Opened open_by_line(const Plane& in, int inset, int dx, int dy, int length) {
 /// spot: the least of them, 0 along roads and long walls.
 void building_index(const Plane& bright, int inset, const PairStatistics& s, Plane& mean,
                     Plane& spot) {
-    mean = Plane(bright.width(), bright.height());
-    spot = Plane(bright.width(), bright.height(), 1e30F);
+    // One per direction: they differ in size.
+    thread_local std::array<Plane, 4> wide_work, narrow_work;
+    fill(mean, bright.width(), bright.height(), 0);
+    fill(spot, bright.width(), bright.height(), 1e30F);
     constexpr std::array<std::array<int, 2>, 4> directions{{{1, 0}, {0, 1}, {1, 1}, {-1, 1}}};
     const int n = bright.width() - 2 * inset;
-    for (const auto& [dx, dy] : directions) {
+    for (std::size_t k = 0; k < directions.size(); ++k) {
+        const auto [dx, dy] = directions[k];
         const bool diagonal = dx != 0 && dy != 0;
         const int longest = diagonal
                                 ? std::max(2, static_cast<int>(std::lround(s.longest * 0.70710678)))
@@ -359,9 +373,9 @@ void building_index(const Plane& bright, int inset, const PairStatistics& s, Pla
         const int shortest =
             diagonal ? std::max(1, static_cast<int>(std::lround(s.shortest * 0.70710678)))
                      : s.shortest;
-        const Opened wide = open_by_line(bright, inset, dx, dy, longest);
+        const Opened wide = open_by_line(bright, inset, dx, dy, longest, wide_work[k]);
         Opened narrow;
-        if (shortest > 1) narrow = open_by_line(bright, inset, dx, dy, shortest);
+        if (shortest > 1) narrow = open_by_line(bright, inset, dx, dy, shortest, narrow_work[k]);
         for (int y = inset; y < bright.height() - inset; ++y) {
             float* m = mean.row(y) + inset;
             float* p = spot.row(y) + inset;
@@ -387,7 +401,7 @@ constexpr std::array<double, 6> kShadowLengths{1.5, 2.5, 3.5, 5.0, 7.0, 9.0};  /
 
 /// New darkness along the shadow direction: the largest of `darkness` from 1.5 to 9 m away.
 void shadow_evidence(const Plane& darkness, Point per_metre, Plane& out) {
-    out = Plane(darkness.width(), darkness.height());
+    fill(out, darkness.width(), darkness.height(), 0);
     const int n = out.width() - 2 * kHalo;
     for (const double metres : kShadowLengths) {
         const int sx = static_cast<int>(std::lround(metres * per_metre.x));
@@ -401,7 +415,7 @@ void shadow_evidence(const Plane& darkness, Point per_metre, Plane& out) {
 
 void tolerant_plane(const Plane& first, const Plane& second, int radius, int inset, Plane& out) {
     const int width = first.width(), height = first.height();
-    out = Plane(width, height);
+    fit(out, width, height);
     const auto n = static_cast<std::size_t>(width - 2 * inset);
     std::vector<float> scratch(4 * static_cast<std::size_t>(width));
     std::vector<const float*> a, b;
@@ -424,9 +438,9 @@ void structural_evidence(const Plane& first, const Plane& second, const PairStat
                          Plane& dissimilar, Plane& edges_first, Plane& edges_second) {
     const int width = first.width(), height = first.height(), reach = s.window / 2;
     const int side = 2 * reach + 1;
-    std::array<Plane, 4> a, b;
-    for (auto& plane : a) plane = Plane(width, height);
-    for (auto& plane : b) plane = Plane(width, height);
+    thread_local std::array<Plane, 4> a, b;
+    for (auto* planes : {&a, &b})
+        for (Plane& plane : *planes) fit(plane, width, height);
     const int outer = kHalo - reach - s.search;
     for (int y = outer; y < height - outer; ++y)
         for (const bool later : {false, true}) {
@@ -441,7 +455,8 @@ void structural_evidence(const Plane& first, const Plane& second, const PairStat
     // One row at a time through product, horizontal and vertical sum, so that all of it stays in
     // the nearest cache: the last `side` horizontal sums are kept.
     std::vector<float> product(static_cast<std::size_t>(width)), sum(product.size());
-    Plane ring(width, side);
+    thread_local Plane ring, best;
+    fit(ring, width, side);
     const float scale = 1.0F / static_cast<float>(side * side);
     std::vector<const float*> rows(static_cast<std::size_t>(side));
     const auto window_sums = [&](const std::array<Plane, 4>& p, const std::array<Plane, 4>& q,
@@ -465,7 +480,7 @@ void structural_evidence(const Plane& first, const Plane& second, const PairStat
         }
     };
     const auto keep_energy = [&](const std::array<Plane, 4>& p, int inset, Plane& energy) {
-        energy = Plane(width, height);
+        fit(energy, width, height);
         window_sums(p, p, 0, 0, inset, [&](int y, std::size_t n) {
             float* to = energy.row(y) + inset;
             for (std::size_t i = 0; i < n; ++i) to[i] = scale * sum[i];
@@ -473,7 +488,7 @@ void structural_evidence(const Plane& first, const Plane& second, const PairStat
     };
     keep_energy(a, kHalo, edges_first);
     keep_energy(b, kHalo - s.search, edges_second);
-    Plane best(width, height, -1.0F);
+    fill(best, width, height, -1);
     for (int dy = -s.search; dy <= s.search; ++dy)
         for (int dx = -s.search; dx <= s.search; ++dx)
             window_sums(a, b, dx, dy, kHalo, [&](int y, std::size_t n) {
@@ -481,7 +496,7 @@ void structural_evidence(const Plane& first, const Plane& second, const PairStat
                                          edges_second.row(y + dy) + kHalo + dx, n,
                                          best.row(y) + kHalo);
             });
-    dissimilar = Plane(width, height);
+    fit(dissimilar, width, height);
     constexpr float kTextured = 0.2F;  // q² summed over two harmonics: half of it at a typical edge
     for (int y = kHalo; y < height - kHalo; ++y) {
         const float *ea = edges_first.row(y), *eb = edges_second.row(y), *match = best.row(y);
@@ -493,20 +508,34 @@ void structural_evidence(const Plane& first, const Plane& second, const PairStat
     }
 }
 
-PieceEvidence gather(const Pair& pair, const PairStatistics& s, const Piece& piece) {
+/// What gather() works on, kept from piece to piece.
+struct Workspace {
+    PieceEvidence evidence;
+    std::vector<Plane> first, second;
+    Plane difference, chi_square, u, v, light_first, light_second, soft_first, soft_second, bright,
+        around_first, around_second, darker, lighter;
+};
+
+const PieceEvidence& gather(const Pair& pair, const PairStatistics& s, const Piece& piece,
+                            Workspace& w) {
     const int width = piece.width, height = piece.height;
     const auto inner = static_cast<std::size_t>(width - 2 * kHalo);
-    PieceEvidence e;
-    Plane difference_plane;
+    PieceEvidence& e = w.evidence;
+    Plane& difference_plane = w.difference;
 
     // Radiometry: IR-MAD variates, each compared with tolerance.
-    std::vector<Plane> first(pair.bands.first.size()), second(pair.bands.first.size());
+    auto &first = w.first, &second = w.second;
+    first.resize(pair.bands.first.size());
+    second.resize(pair.bands.first.size());
     for (std::size_t b = 0; b < first.size(); ++b) {
         load(*pair.bands.first[b], piece, first[b]);
         load(*pair.bands.second[b], piece, second[b]);
     }
     const int blur = s.coarse ? 1 : 2;
-    Plane chi_square(width, height), u(width, height), v(width, height);
+    Plane &chi_square = w.chi_square, &u = w.u, &v = w.v;
+    fill(chi_square, width, height, 0);
+    fit(u, width, height);
+    fit(v, width, height);
     const int inset_chi = kHalo - blur, inset_variates = inset_chi - s.radius;
     for (std::size_t i = 0; i < s.first_weights.size(); ++i) {
         std::vector<const float*> rows(first.size());
@@ -538,7 +567,8 @@ PieceEvidence gather(const Pair& pair, const PairStatistics& s, const Piece& pie
                               e.radiometric.row(y) + kHalo);
 
     // Structure.
-    Plane light_first, light_second, soft_first, soft_second;
+    Plane &light_first = w.light_first, &light_second = w.light_second, &soft_first = w.soft_first,
+          &soft_second = w.soft_second;
     load(pair.luminance_first, piece, light_first);
     load(pair.luminance_second, piece, light_second);
     const int inset_soft = kHalo - s.window / 2 - s.search - 1;
@@ -549,7 +579,9 @@ PieceEvidence gather(const Pair& pair, const PairStatistics& s, const Piece& pie
     // Buildings: the brightest visible band, in units of the image's own spread.
     const auto index_of = [&](const std::vector<Plane>& bands, const Plane& light, Plane& mean,
                               Plane& spot) {
-        Plane bright = light;
+        Plane& bright = w.bright;
+        fit(bright, width, height);
+        for (int y = 0; y < height; ++y) std::copy_n(light.row(y), width, bright.row(y));
         for (std::size_t b = 0; b < bands.size(); ++b) {
             const BandRole role = pair.bands.roles[b];
             if (role != BandRole::blue && role != BandRole::green && role != BandRole::red)
@@ -591,14 +623,14 @@ PieceEvidence gather(const Pair& pair, const PairStatistics& s, const Piece& pie
             e.brighter.row(y)[x] *= per_difference;
     // Shadow is dark against its surroundings, however bright the scene; what is darker than they
     // in one image alone is a shadow that moved sooner than a thing that changed.
-    Plane around_first, around_second;
+    Plane &around_first = w.around_first, &around_second = w.around_second;
     box_mean(light_first, kSurroundings, kHalo, around_first);
     box_mean(light_second, kSurroundings, kHalo, around_second);
     const auto shade = [](float value, float around) {
         const float depth = 5 * (0.8F - value / std::max(around, 1e-30F));
         return around > 0 ? std::min(std::max(depth, 0.0F), 1.0F) : 0.0F;
     };
-    e.dark = Plane(width, height);
+    fit(e.dark, width, height);
     for (int y = kHalo; y < height - kHalo; ++y) {
         const float *soft_a = soft_first.row(y), *soft_b = soft_second.row(y),
                     *around_a = around_first.row(y), *around_b = around_second.row(y);
@@ -611,8 +643,8 @@ PieceEvidence gather(const Pair& pair, const PairStatistics& s, const Piece& pie
     const Colours colours_first(pointers(first), pair.bands.roles),
         colours_second(pointers(second), pair.bands.roles);
     std::vector<float> earlier(wide), later(wide);
-    e.greyer = Plane(width, height);
-    e.less_green = Plane(width, height);
+    fit(e.greyer, width, height);
+    fit(e.less_green, width, height);
     for (int y = kInsetColour; y < height - kInsetColour; ++y) {
         saturation(colours_first, kInsetColour, y, wide, earlier.data());
         saturation(colours_second, kInsetColour, y, wide, later.data());
@@ -629,7 +661,9 @@ PieceEvidence gather(const Pair& pair, const PairStatistics& s, const Piece& pie
     box_mean(e.less_green, kColourReach, kHalo, e.less_green);
 
     if (s.shadows) {
-        Plane darker(width, height), lighter(width, height);
+        Plane &darker = w.darker, &lighter = w.lighter;
+        fit(darker, width, height);
+        fit(lighter, width, height);
         for (int y = inset_brighter; y < height - inset_brighter; ++y) {
             const float* in = e.brighter.row(y);
             float *down = darker.row(y), *up = lighter.row(y);
@@ -641,8 +675,8 @@ PieceEvidence gather(const Pair& pair, const PairStatistics& s, const Piece& pie
         shadow_evidence(darker, s.shadow_second, e.shadow_appeared);
         shadow_evidence(lighter, s.shadow_first, e.shadow_disappeared);
     } else {
-        e.shadow_appeared = Plane(width, height);
-        e.shadow_disappeared = Plane(width, height);
+        fill(e.shadow_appeared, width, height, 0);
+        fill(e.shadow_disappeared, width, height, 0);
     }
     // Saturating: no single cue may outvote all others.
     for (int y = kHalo; y < height - kHalo; ++y)
@@ -721,7 +755,8 @@ void for_evidence_rows(const Pair& pair, const PairStatistics& statistics, int y
                        if (!any) return;
                        const Piece piece{core.x - kHalo, first + core.y - kHalo,
                                          core.width + 2 * kHalo, core.height + 2 * kHalo};
-                       const PieceEvidence evidence = gather(pair, statistics, piece);
+                       thread_local Workspace workspace;
+                       const PieceEvidence& evidence = gather(pair, statistics, piece, workspace);
                        const auto n = static_cast<std::size_t>(core.width);
                        RowBuffers appeared, disappeared;
                        EvidenceRow row;
