@@ -17,7 +17,6 @@
 namespace fenceline {
 namespace {
 
-constexpr double kOverviewPixels = 8e6;
 constexpr double kStripSamples = 20e6;  // width × rows × bands of one strip of one image
 constexpr int kSampleSide = 256;        // px; the mosaic has kSamples × kSamples of them
 constexpr int kSamples = 6;
@@ -260,7 +259,7 @@ void append_rows(Scene& scene, Scene next) {
 void check_memory(const Grid& grid, int bands, int strip, std::size_t allowed) {
     const double pixels = static_cast<double>(grid.width) * grid.height;
     // Scores and map; overviews; strips (as read, as sampled, two at a time, two images); fixed.
-    const double needed = pixels * 9 + kOverviewPixels * 2 * (4 * bands + 8) +
+    const double needed = pixels * 9 + 8e6 * 2 * (4 * bands + 8) +
                           8.0 * grid.width * (strip + 2 * kEvidenceHalo) * (4 * bands + 4) +
                           (200 << 20);
     if (needed > static_cast<double>(allowed))
@@ -287,7 +286,7 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
 
     // Overviews.
     const double pixels = static_cast<double>(working.width) * working.height;
-    const int factor = static_cast<int>(std::ceil(std::sqrt(pixels / kOverviewPixels)));
+    const int factor = static_cast<int>(std::ceil(std::sqrt(pixels / options.overview_pixels)));
     progress.stage("observe", count);
     std::optional<Overview> first, second;
     {

@@ -3,14 +3,10 @@
 #include "compare_pair.h"
 
 // Pairs that are too large to be held: everything that needs the whole image is taken on an
-// overview of at most 8 million pixels and on a mosaic of samples, everything local goes strip by
-// strip, reading overlapping with computing.
+// overview of at most CompareOptions::overview_pixels and on a mosaic of samples, everything local
+// goes strip by strip, reading overlapping with computing.
 
 namespace fenceline {
-
-/// Pixels from which on a pair is large. Depends on the image alone, so that a result does not
-/// depend on the memory allowed.
-inline constexpr double kLargePairPixels = 16e6;
 
 /// compare_pair() for large pairs: fills in alignment, normalization, map, and before and after
 /// without their pixels. grid: BEFORE's own; working: the same in metres. Throws DataError.

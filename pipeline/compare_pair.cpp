@@ -47,7 +47,8 @@ CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOpti
     const Ring before_lonlat = image_footprint(before, options.georef);
     out.grid = pair_grid(before, after, before_lonlat, options.observe, options.georef);
     const Grid working = with_metric_crs(out.grid), twin = metric_twin(out.grid);
-    const bool large = static_cast<double>(out.grid.width) * out.grid.height > kLargePairPixels;
+    const bool large =
+        static_cast<double>(out.grid.width) * out.grid.height > options.large_pair_pixels;
     if (large) {
         compare_large(before, after, working, before_lonlat, options, progress, out);
     } else {

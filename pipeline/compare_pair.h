@@ -22,6 +22,10 @@ struct CompareOptions {
     bool assume_registered =
         false;  ///< take the georeferences as they are when registration finds no support
     std::size_t max_memory_bytes = std::size_t{2048} << 20;
+    /// Pixels from which on a pair is taken strip by strip, and of the overview it is then
+    /// registered on. Not options of the program: the result must not depend on them, but by their
+    /// own limits.
+    double large_pair_pixels = 16e6, overview_pixels = 8e6;
 };
 template <class Visitor>
 void describe(CompareOptions& o, Visitor&& v) {

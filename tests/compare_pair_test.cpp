@@ -1,12 +1,22 @@
 #include "compare_pair.h"
 
+#include <fcntl.h>
 #include <gdal_priv.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <tbb/global_control.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "cli/program.h"
 #include "core/error.h"
 #include "core/projection.h"
 #include "output/change_map_writer.h"
@@ -194,6 +204,190 @@ TEST_F(Village, ImagesThatDoNotMeetAreRefusedWithBothExtents) {
     } catch (const DataError& error) {
         EXPECT_NE(std::string(error.what()).find("127.0"), std::string::npos) << error.what();
         EXPECT_NE(std::string(error.what()).find("127.5"), std::string::npos) << error.what();
+    }
+}
+
+/// All that a map says, to be compared byte by byte.
+std::string bytes_of(const CompareOutcome& out) {
+    std::string bytes;
+    for (int y = 0; y < out.map.change_class.height(); ++y) {
+        bytes.append(reinterpret_cast<const char*>(out.map.change_class.row(y)),
+                     static_cast<std::size_t>(out.map.change_class.width()));
+        bytes.append(reinterpret_cast<const char*>(out.map.probability.row(y)),
+                     sizeof(float) * static_cast<std::size_t>(out.map.probability.width()));
+    }
+    for (const ChangeObject& object : out.map.objects)
+        for (const Point& p : object.outline_px)
+            bytes.append(reinterpret_cast<const char*>(&p), sizeof p);
+    return bytes;
+}
+
+TEST_F(Village, ALargePairGoesStripByStripAndSaysTheSameWhateverTilesAndThreads) {
+    const Grid grid = utm_grid(300, 560, 0.5);  // two strips, the second a short one
+    const SceneInfo before = write("before", grid, 0.5, 0.5, false),
+                    after = write("after", grid, 0.5, 0.5, true, 1.0);
+    Progress progress;
+    const CompareOutcome held = compare_pair(before, after, {}, progress);
+    CompareOptions options;
+    options.large_pair_pixels = 1000;
+    std::string first;
+    for (const auto& [threads, tile] : {std::pair{1, 256}, std::pair{2, 512}, std::pair{7, 1024}}) {
+        const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
+                                        static_cast<std::size_t>(threads));
+        options.difference.tile_px = tile;
+        const CompareOutcome out = compare_pair(before, after, options, progress);
+        if (first.empty()) {
+            first = bytes_of(out);
+            int same = 0;
+            for (int y = 0; y < grid.height; ++y)
+                for (int x = 0; x < grid.width; ++x)
+                    same += out.map.change_class.at(x, y) == held.map.change_class.at(x, y);
+            EXPECT_GT(same, 0.995 * grid.width * grid.height);
+            EXPECT_EQ(out.map.change_class.at(136, 49), 1);
+            EXPECT_EQ(out.alignment.status, held.alignment.status);
+        } else {
+            EXPECT_EQ(bytes_of(out), first) << threads << " threads, tile " << tile;
+        }
+    }
+    options.overview_pixels = 50000;  // registered at half of the resolution
+    const CompareOutcome coarse = compare_pair(before, after, options, progress);
+    EXPECT_EQ(coarse.map.change_class.at(136, 49), 1);
+    const Point moved = coarse.alignment.target_from_reference({150, 300}),
+                expected = held.alignment.target_from_reference({150, 300});
+    EXPECT_LT(distance(moved, expected), 0.5);
+}
+
+TEST_F(Village, SixteenBitsAndOtherBandsAreCompared) {
+    const Grid grid = utm_grid(256, 240, 0.5);
+    const SceneInfo before = write("before", grid, 0.5, 0.5, false);
+    SceneInfo after = write("after", grid, 0.5, 0.5, true);
+    // The later image again, in 16 bit, only two of its bands, the second one first.
+    {
+        const std::unique_ptr<GDALDataset, void (*)(GDALDataset*)> file(
+            GDALDataset::Open(after.path.c_str(), GDAL_OF_RASTER),
+            [](GDALDataset* d) { GDALClose(d); });
+        Raster raster;
+        raster.grid = grid;
+        raster.roles = {BandRole::green, BandRole::red};
+        raster.valid = Mask(grid.width, grid.height, 1);
+        for (const int band : {2, 1}) {
+            Plane plane(grid.width, grid.height);
+            for (int y = 0; y < grid.height; ++y)
+                ASSERT_EQ(
+                    file->GetRasterBand(band)->RasterIO(GF_Read, 0, y, grid.width, 1, plane.row(y),
+                                                        grid.width, 1, GDT_Float32, 0, 0, nullptr),
+                    CE_None);
+            for (int y = 0; y < grid.height; ++y)
+                for (int x = 0; x < grid.width; ++x) plane.at(x, y) *= 60;
+            raster.bands.push_back(std::move(plane));
+        }
+        after.path = (folder / "after16.tif").string();
+        write_cog(after.path, raster, PixelType::u16, 0, {});
+        after.roles.clear();
+        after.band_count = 0;
+        probe_image(after, {});
+        after.roles = {BandRole::green, BandRole::red};
+    }
+    Progress progress;
+    const CompareOutcome out = compare_pair(before, after, {}, progress);
+    EXPECT_EQ(out.map.change_class.at(136, 49), 1);
+    EXPECT_NE(out.map.note.find("only the bands that both images have"), std::string::npos)
+        << out.map.note;
+}
+
+TEST_F(Village, AnotherPixelSizeIsCompared) {
+    const Grid grid = utm_grid(256, 240, 0.5);
+    Grid coarser = grid;
+    coarser.geotransform[1] = 0.7;
+    coarser.geotransform[5] = -0.7;
+    coarser.width = 184;
+    coarser.height = 172;
+    const SceneInfo before = write("before", grid, 0.5, 0.5, false),
+                    after = write("after", coarser, 0.7, 0.7, true);
+    Progress progress;
+    const CompareOutcome out = compare_pair(before, after, {}, progress);
+    EXPECT_EQ(out.map.change_class.width(), 256);
+    EXPECT_EQ(out.map.change_class.at(136, 49), 1);
+}
+
+TEST_F(Village, AnImageThatHoldsNothingIsRefused) {
+    const Grid grid = utm_grid(256, 240, 0.5);
+    const SceneInfo before = write("before", grid, 0.5, 0.5, false);
+    Raster raster;
+    raster.grid = grid;
+    raster.roles = {BandRole::red, BandRole::green, BandRole::blue};
+    raster.valid = Mask(grid.width, grid.height, 0);
+    for (int b = 0; b < 3; ++b) raster.bands.emplace_back(grid.width, grid.height);
+    SceneInfo after = before;
+    after.id = "empty";
+    after.path = (folder / "empty.tif").string();
+    write_cog(after.path, raster, PixelType::u8, 0, {});
+    Progress progress;
+    for (const double large : {16e6, 1000.0}) {
+        CompareOptions options;
+        options.large_pair_pixels = large;
+        EXPECT_THROW(compare_pair(before, after, options, progress), DataError);
+    }
+}
+
+/// Starts the real program; it is waited for by the caller.
+pid_t start_program(const std::vector<std::string>& arguments, bool small_files) {
+    const pid_t child = fork();
+    if (child != 0) return child;
+    std::vector<char*> words{const_cast<char*>(program_path())};
+    for (const std::string& argument : arguments)
+        words.push_back(const_cast<char*>(argument.c_str()));
+    words.push_back(nullptr);
+    if (small_files) {  // as a disk that takes four kilobytes more of a file
+        signal(SIGXFSZ, SIG_IGN);
+        const rlimit limit{4096, 4096};
+        setrlimit(RLIMIT_FSIZE, &limit);
+    }
+    const int nowhere = open("/dev/null", O_WRONLY);
+    dup2(nowhere, STDOUT_FILENO);
+    dup2(nowhere, STDERR_FILENO);
+    execv(program_path(), words.data());
+    _exit(127);
+}
+
+bool folder_begins(const fs::path& folder, const std::string& name) {
+    for (const auto& entry : fs::directory_iterator(folder))
+        if (entry.path().filename().string().rfind(name, 0) == 0) return true;
+    return false;
+}
+
+TEST_F(Village, AFullDiskLeavesNothing) {
+    const Grid grid = utm_grid(256, 240, 0.5);
+    const SceneInfo before = write("before", grid, 0.5, 0.5, false),
+                    after = write("after", grid, 0.5, 0.5, true);
+    int status = -1;
+    waitpid(start_program({"compare", before.path, after.path, "--out", (folder / "out").string()},
+                          true),
+            &status, 0);
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 1);
+    EXPECT_FALSE(fs::exists(folder / "out"));
+    EXPECT_FALSE(folder_begins(folder, ".out"));
+}
+
+TEST_F(Village, InterruptedOrKilledNothingIsHalfWritten) {
+    const Grid grid = utm_grid(400, 400, 0.5);
+    const SceneInfo before = write("before", grid, 0.5, 0.5, false),
+                    after = write("after", grid, 0.5, 0.5, true);
+    for (const int blow : {SIGINT, SIGKILL}) {
+        const pid_t child = start_program(
+            {"compare", before.path, after.path, "--out", (folder / "out").string()}, false);
+        // The working folder is there from the start; then it reads and registers for a while.
+        for (int k = 0; k < 2000 && !folder_begins(folder, ".out"); ++k) usleep(5000);
+        kill(child, blow);
+        int status = -1;
+        waitpid(child, &status, 0);
+        if (blow == SIGINT) {
+            ASSERT_TRUE(WIFEXITED(status));
+            EXPECT_EQ(WEXITSTATUS(status), 75);
+            EXPECT_FALSE(folder_begins(folder, ".out"));
+        }
+        EXPECT_FALSE(fs::exists(folder / "out"));
     }
 }
 

@@ -15,6 +15,9 @@ struct Outcome {
 /// Runs the built fenceline with these arguments.
 Outcome fenceline_program(const std::vector<std::string>& arguments);
 
+/// The built fenceline, for tests that start and end it themselves.
+const char* program_path();
+
 /// A folder of its own for one test, removed afterwards.
 class ScratchFolder {
   public:
