@@ -316,6 +316,7 @@ int main(int count, char** arguments) {
     const std::vector<std::string> a(arguments + 1, arguments + count);
     const auto start = std::chrono::steady_clock::now();
     GDALAllRegister();
+    GDALSetCacheMax64(std::int64_t{128} << 20);  // strips are whole blocks: nothing is read twice
     try {
         if (a.size() == 5 && a[0] == "make") {
             make(std::stoi(a[1]), std::stoi(a[2]), a[3], a[4]);

@@ -58,11 +58,11 @@ HWY_INLINE void CombineInto(const Op& op, const float* HWY_RESTRICT b, std::size
 
 /// Sliding extremum over k rows, in place: row(y) becomes op over rows y … y+k−1, for y = 0 …
 /// rows−k. Rows are worked through in blocks of k: the suffix of one block meets the prefix of the
-/// next (van Herk 1992). Rows are stride apart.
+/// next (van Herk 1992).
 template <class Op>
-HWY_INLINE void SlidingRows(const Op& op, float* data, int rows, std::size_t width,
-                            std::size_t stride, int k, float* prefix, float* suffix) {
-    const auto row = [&](int y) { return data + static_cast<std::size_t>(y) * stride; };
+HWY_INLINE void SlidingRows(const Op& op, float* data, int rows, std::size_t width, int k,
+                            float* prefix, float* suffix) {
+    const auto row = [&](int y) { return data + static_cast<std::size_t>(y) * width; };
     for (int block = 0; block + k <= rows; block += k) {
         // suffix[j] = op over rows block+j … block+k−1
         const auto suffix_row = [&](int j) { return suffix + static_cast<std::size_t>(j) * width; };
@@ -83,15 +83,11 @@ HWY_INLINE void SlidingRows(const Op& op, float* data, int rows, std::size_t wid
 }
 
 /// skewed: (height + 2·(length−1)) rows of width floats, with length−1 rows of +inf above and
-/// below. Worked through in stripes of columns that stay in the nearer caches.
+/// below.
 void OpenSkewed(float* skewed, int rows, std::size_t width, int length, float* prefix,
                 float* suffix) {
-    constexpr std::size_t kStripe = 64;
-    for (std::size_t x = 0; x < width; x += kStripe) {
-        const std::size_t n = std::min(kStripe, width - x);
-        SlidingRows(MinOf(), skewed + x, rows, n, width, length, prefix, suffix);
-        SlidingRows(MaxOf(), skewed + x, rows - length + 1, n, width, length, prefix, suffix);
-    }
+    SlidingRows(MinOf(), skewed, rows, width, length, prefix, suffix);
+    SlidingRows(MaxOf(), skewed, rows - length + 1, width, length, prefix, suffix);
 }
 
 }  // namespace fenceline::kernels::HWY_NAMESPACE
