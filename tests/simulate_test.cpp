@@ -365,7 +365,9 @@ TEST(Simulate, OtherSeedsDrawOtherVariantsWithinTheScenariosRanges) {
             EXPECT_NEAR(b.blur_px, a.blur_px, v.blur_px + 1e-12);
             EXPECT_NEAR(b.registration.dx_m, a.registration.dx_m, v.shift_m);
             EXPECT_EQ(b.cloud, 0) << "clear scenes stay clear";
-            if (i > 0) EXPECT_LT(drawn.scenes[i - 1].datetime, b.datetime);
+            if (i > 0) {
+                EXPECT_LT(drawn.scenes[i - 1].datetime, b.datetime);
+            }
         }
     }
     EXPECT_GE(posts.size(), 3U);
