@@ -23,6 +23,7 @@
 #include "kernels/labels.h"
 #include "kernels/line_opening.h"
 #include "kernels/line_path.h"
+#include "kernels/line_support.h"
 #include "kernels/linear.h"
 #include "kernels/moments.h"
 #include "kernels/neighbourhood.h"
@@ -210,10 +211,35 @@ std::vector<Subject> subjects(Rows& in, Rows& out) {
         "path_step", {13, 6},
         [&](std::size_t n) { k::path_step(in[0], in[1], n, 1, out[0], choice.data()); },
         [&](std::size_t n) { r::path_step(in[0], in[1], n, 1, out[0], choice.data()); });
+    static k::LineRows line_rows;
+    line_rows.above = in[0];
+    line_rows.here = in[1];
+    line_rows.below = in[2];
+    for (std::size_t m = 0; m < k::kLineMeans; ++m) {
+        line_rows.upto[m] = in[m % 6 + 3];
+        line_rows.before[m] = in[m % 5 + 2];
+        line_rows.per_row[m] = 0.2F;
+    }
+    line_rows.seen_upto = in[9];
+    line_rows.seen_before = in[10];
+    line_rows.sun = in[11];
+    static std::array<float*, k::kLineFeatures> features{};
+    for (std::size_t f = 0; f < features.size(); ++f) features[f] = out[f];
     add(
-        "sum_rows scaled, 7 rows", {32, 8},
-        [&](std::size_t n) { k::sum_rows(in.from(0), 7, n, 0.1F, out[0]); },
-        [&](std::size_t n) { r::sum_rows(in.from(0), 7, n, 0.1F, out[0]); });
+        "line_features", {80, 60},
+        [&](std::size_t n) { k::line_features(line_rows, k::kLineFeatures, n, features.data()); },
+        [&](std::size_t n) { r::line_features(line_rows, k::kLineFeatures, n, features.data()); });
+    static std::vector<const float*> stretches;
+    for (std::size_t i = 0; i < 9 * k::kLineFeatures; ++i) stretches.push_back(in[i % 12] + i / 12);
+    static const k::LineWeights line_weights{1, 1, 1, 0.6F, 0.6F, 0.4F, 2.4F, 1.7F, 2, 2.7F, 0.9F};
+    add(
+        "raise_line_support, 9 places", {44, 110},
+        [&](std::size_t n) {
+            k::raise_line_support(stretches.data(), 9, n, line_weights, out[8], out[9]);
+        },
+        [&](std::size_t n) {
+            r::raise_line_support(stretches.data(), 9, n, line_weights, out[8], out[9]);
+        });
     add(
         "cubic_sample", {80, 68},
         [&](std::size_t n) {

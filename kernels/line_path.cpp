@@ -46,38 +46,16 @@ void PathStep(const float* previous, const float* cost, std::size_t n, float jum
     for (; i < n; ++i) one(i);
 }
 
-void SumRows(const float* const* rows, std::size_t count, std::size_t n, float scale, float* out) {
-    const hn::ScalableTag<float> d;
-    const auto vscale = hn::Set(d, scale);
-    const std::size_t lanes = hn::Lanes(d);
-    std::size_t i = 0;
-    for (; i + lanes <= n; i += lanes) {
-        auto sum = hn::Zero(d);
-        for (std::size_t k = 0; k < count; ++k) sum = hn::Add(sum, hn::LoadU(d, rows[k] + i));
-        hn::StoreU(hn::Mul(sum, vscale), d, out + i);
-    }
-    for (; i < n; ++i) {
-        float sum = 0;
-        for (std::size_t k = 0; k < count; ++k) sum += rows[k][i];
-        out[i] = sum * scale;
-    }
-}
-
 }  // namespace fenceline::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace fenceline::kernels {
 HWY_EXPORT(PathStep);
-HWY_EXPORT(SumRows);
 
 void path_step(const float* previous, const float* cost, std::size_t n, float jump_cost,
                float* total, std::int8_t* choice) {
     HWY_DYNAMIC_DISPATCH(PathStep)(previous, cost, n, jump_cost, total, choice);
-}
-
-void sum_rows(const float* const* rows, std::size_t count, std::size_t n, float scale, float* out) {
-    HWY_DYNAMIC_DISPATCH(SumRows)(rows, count, n, scale, out);
 }
 
 }  // namespace fenceline::kernels

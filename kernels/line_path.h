@@ -14,14 +14,9 @@ namespace fenceline::kernels {
 void path_step(const float* previous, const float* cost, std::size_t n, float jump_cost,
                float* total, std::int8_t* choice);
 
-/// out[i] = (rows[0][i] + ... + rows[count-1][i]) * scale, summed in that order. Rows may be
-/// shifted views of the same memory; out must not overlap them.
-void sum_rows(const float* const* rows, std::size_t count, std::size_t n, float scale, float* out);
-
 namespace reference {
 void path_step(const float* previous, const float* cost, std::size_t n, float jump_cost,
                float* total, std::int8_t* choice);
-void sum_rows(const float* const* rows, std::size_t count, std::size_t n, float scale, float* out);
 }  // namespace reference
 
 }  // namespace fenceline::kernels

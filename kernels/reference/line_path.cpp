@@ -16,12 +16,4 @@ void path_step(const float* previous, const float* cost, std::size_t n, float ju
     }
 }
 
-void sum_rows(const float* const* rows, std::size_t count, std::size_t n, float scale, float* out) {
-    for (std::size_t i = 0; i < n; ++i) {
-        float sum = 0;
-        for (std::size_t k = 0; k < count; ++k) sum += rows[k][i];
-        out[i] = sum * scale;
-    }
-}
-
 }  // namespace fenceline::kernels::reference

@@ -174,9 +174,8 @@ Front run_front(const Ground& ground, const std::vector<Point>& ring, std::span<
         done[k] = 1;
         const int x = entry.pixel % f.width, y = entry.pixel / f.width;
         // The way out may wind, but the place stays within reach of where it left.
-        if (distance(Point{x + 0.5, y + 0.5}, ring[static_cast<std::size_t>(f.source[k])]) >
-            max_distance)
-            continue;
+        const Point gone = Point{x + 0.5, y + 0.5} - ring[static_cast<std::size_t>(f.source[k])];
+        if (dot(gone, gone) > max_distance * max_distance) continue;
         for (const Move& move : moves) {
             const int u = x + move.dx, v = y + move.dy;
             if (u < 0 || v < 0 || u >= f.width || v >= f.height) continue;

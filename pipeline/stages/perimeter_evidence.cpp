@@ -149,7 +149,7 @@ void direction_support(const Seen& seen, double angle, double pixel_m, double un
     const int columns = static_cast<int>(std::ceil(2 * half_along)) + 2 * frame.padding,
               rows = static_cast<int>(std::ceil(2 * half_across)) + 1;
     frame.image = Plane(columns, rows);
-    frame.weight = Plane(columns, rows);
+    frame.seen = Mask(columns, rows);
     const double sun = sun_px ? std::clamp(2 * dot(across, *sun_px), -1.0, 1.0) : 0.0;
     frame.sun.assign(static_cast<std::size_t>(columns), static_cast<float>(sun));
     const Point origin = centre - (half_along + frame.padding) * along - half_across * across;
@@ -169,10 +169,10 @@ void direction_support(const Seen& seen, double angle, double pixel_m, double un
             const float bottom = seen.value.at(i, j + 1) +
                                  fx * (seen.value.at(i + 1, j + 1) - seen.value.at(i, j + 1));
             frame.image.at(x, y) = top + fy * (bottom - top);
-            frame.weight.at(x, y) = 1;
+            frame.seen.at(x, y) = 1;
         }
     const double tilts[] = {-0.2, 0.0, 0.2};
-    const LineSupport support = line_support(frame, unit_m, tilts);
+    const LineSupport support = line_support(frame, unit_m, tilts, false);
     for (int y = 0; y < out.height(); ++y)
         for (int x = 0; x < out.width(); ++x) {
             // The best of the pixels that one search pixel covers: a thin line must survive the

@@ -4,17 +4,15 @@
 #include <array>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 #include "kernels/line_path.h"
+#include "kernels/line_support.h"
 
 namespace fenceline {
 namespace {
 
 constexpr float kLowestZ = -1, kHighestZ = 4;
-
-/// What is averaged along the line, per pixel of a frame.
-enum Feature { kAcross, kEnergy, kShade, kShade2, kStrip, kStrip2, kBand, kSeen, kFeatures };
-using FeaturePlanes = std::array<Plane, kFeatures>;
 
 /// Weights of LineSupport::fit: conditional logit of the true row of a column against all others
 /// within 22 m, fitted on simulated series (camp25, seeds 11 and 12; benchmarks/RESULTS.md,
@@ -23,84 +21,129 @@ using FeaturePlanes = std::array<Plane, kFeatures>;
 constexpr float kFitOrientation = 2.4F, kFitShade = 1.7F, kFitStrip = 2.0F, kFitBand = 2.7F,
                 kFitEnergy = 0.9F;
 
-/// Running sums down the columns: row y holds the sum of the rows before y.
-Plane column_sums(const Plane& plane) {
-    Plane sums(plane.width(), plane.height() + 1);
+/// Running sums down some columns: row y of the sums holds the sum of the rows before y.
+template <class T>
+void sum_columns(const PlaneOf<T>& plane, int x0, int n, Plane& sums) {
+    std::fill_n(sums.row(0), n, 0.0F);
     for (int y = 0; y < plane.height(); ++y) {
-        const float *above = sums.row(y), *in = plane.row(y);
+        const float* above = sums.row(y);
+        const T* in = plane.row(y) + x0;
         float* out = sums.row(y + 1);
-        for (int x = 0; x < plane.width(); ++x) out[x] = above[x] + in[x];
+        for (int x = 0; x < n; ++x) out[x] = above[x] + static_cast<float>(in[x]);
     }
-    return sums;
 }
 
-FeaturePlanes line_features(const LineFrame& frame, double unit_m) {
-    const int width = frame.image.width(), height = frame.image.height();
-    const double per_unit = unit_m / frame.across_m;
-    const auto rows = [&](double units) {
-        return std::max(1, static_cast<int>(std::lround(units * per_unit)));
-    };
-    const int shade_to = rows(2.5), strip_half = rows(3), band_to = rows(2),
-              beyond_from = std::max(band_to + 1, rows(3.5)),
-              beyond_to = std::max(beyond_from, rows(7)),
-              side_from = std::max(strip_half + 1, rows(5)), side_to = std::max(side_from, rows(9));
-    const Plane sums = column_sums(frame.image), weights = column_sums(frame.weight);
-    FeaturePlanes out;
-    for (auto& plane : out) plane = Plane(width, height);
-    const auto across_scale = static_cast<float>(0.5 / frame.across_m),
-               along_scale = static_cast<float>(0.5 / frame.along_m);
-    // Means of the rows y + from … y + to.
-    for (int y = side_to; y + side_to < height; ++y) {
-        const auto mean = [&](int x, int from, int to) {
-            return (sums.at(x, y + to + 1) - sums.at(x, y + from)) /
-                   static_cast<float>(to - from + 1);
+/// A frame's features, row by row: what a row of them is made of lies on a few rows around it.
+struct FeatureSource {
+    const LineFrame& frame;
+    Plane sums, seen;   ///< of the columns that are held: a piece at a time stays in the cache
+    int held_from = 0;  ///< the first of them
+    std::array<std::pair<int, int>, kernels::kLineMeans> spans;  ///< rows from … to, about the row
+    int margin = 0;                                              ///< rows above and below
+    float across_scale = 1, along_scale = 1;
+
+    FeatureSource(const LineFrame& f, double unit_m, int most_columns)
+        : frame(f),
+          sums(most_columns, f.image.height() + 1),
+          seen(most_columns, f.image.height() + 1) {
+        const double per_unit = unit_m / frame.across_m;
+        const auto rows = [&](double units) {
+            return std::max(1, static_cast<int>(std::lround(units * per_unit)));
         };
-        const float *above = frame.image.row(y - 1), *here = frame.image.row(y),
-                    *below = frame.image.row(y + 1);
-        const float full = static_cast<float>(2 * side_to + 1) - 0.5F;
-        for (int x = 1; x + 1 < width; ++x) {
-            if (weights.at(x, y + side_to + 1) - weights.at(x, y - side_to) < full) continue;
-            const float gn = (below[x] - above[x]) * across_scale,
-                        gs = (here[x + 1] - here[x - 1]) * along_scale;
-            const float plus = mean(x, 1, shade_to), minus = mean(x, -shade_to, -1);
-            const float shade = frame.sun[static_cast<std::size_t>(x)] * (plus - minus);
-            const float middle = mean(x, -strip_half, strip_half);
-            const float strip =
-                middle - std::max(mean(x, side_from, side_to), mean(x, -side_to, -side_from));
-            // A shadow's band beside the line, darker than the lit side and than what lies beyond
-            // it.
-            const float sun = frame.sun[static_cast<std::size_t>(x)];
-            const bool below_lit = sun > 0;
-            const float lit = below_lit ? mean(x, 1, band_to) : mean(x, -band_to, -1),
-                        dark = below_lit ? mean(x, -band_to, -1) : mean(x, 1, band_to),
-                        beyond = below_lit ? mean(x, -beyond_to, -beyond_from)
-                                           : mean(x, beyond_from, beyond_to);
-            out[kBand].at(x, y) =
-                std::min(1.0F, 1.5F * std::abs(sun)) * std::max(0.0F, std::min(lit, beyond) - dark);
-            out[kAcross].at(x, y) = gn * gn - gs * gs;
-            out[kEnergy].at(x, y) = gn * gn + gs * gs;
-            out[kShade].at(x, y) = shade;
-            out[kShade2].at(x, y) = shade * shade;
-            out[kStrip].at(x, y) = strip;
-            out[kStrip2].at(x, y) = strip * strip;
-            out[kSeen].at(x, y) = 1;
-        }
+        const int shade_to = rows(2.5), strip_half = rows(3), band_to = rows(2),
+                  beyond_from = std::max(band_to + 1, rows(3.5)),
+                  beyond_to = std::max(beyond_from, rows(7)),
+                  side_from = std::max(strip_half + 1, rows(5)),
+                  side_to = std::max(side_from, rows(9));
+        spans[kernels::kMeanAfter] = {1, shade_to};
+        spans[kernels::kMeanBefore] = {-shade_to, -1};
+        spans[kernels::kMeanMiddle] = {-strip_half, strip_half};
+        spans[kernels::kMeanSideAfter] = {side_from, side_to};
+        spans[kernels::kMeanSideBefore] = {-side_to, -side_from};
+        spans[kernels::kMeanNearAfter] = {1, band_to};
+        spans[kernels::kMeanNearBefore] = {-band_to, -1};
+        spans[kernels::kMeanBeyondAfter] = {beyond_from, beyond_to};
+        spans[kernels::kMeanBeyondBefore] = {-beyond_to, -beyond_from};
+        margin = side_to;
+        across_scale = static_cast<float>(0.5 / frame.across_m);
+        along_scale = static_cast<float>(0.5 / frame.along_m);
     }
-    return out;
+
+    void hold(int x0, int n) {
+        held_from = x0;
+        sum_columns(frame.image, x0, n, sums);
+        sum_columns(frame.seen, x0, n, seen);
+    }
+
+    /// The first `features` features of the held columns x0 … x0 + n - 1 of row y.
+    void row(int y, int x0, int n, std::size_t features, float* const* out) const {
+        const int width = frame.image.width(), height = frame.image.height();
+        const auto zero = [&](int from, int count) {
+            for (std::size_t f = 0; f < features; ++f)
+                std::fill_n(out[f] + (from - x0), count, 0.0F);
+        };
+        const int first = std::max(x0, 1), last = std::min(x0 + n, width - 1);
+        if (y < margin || y + margin >= height || last <= first) return zero(x0, n);
+        if (first > x0) zero(x0, first - x0);
+        if (last < x0 + n) zero(last, x0 + n - last);
+        kernels::LineRows rows;
+        rows.above = frame.image.row(y - 1) + first;
+        rows.here = frame.image.row(y) + first;
+        rows.below = frame.image.row(y + 1) + first;
+        for (std::size_t k = 0; k < spans.size(); ++k) {
+            const auto [from, to] = spans[k];
+            rows.upto[k] = sums.row(y + to + 1) + (first - held_from);
+            rows.before[k] = sums.row(y + from) + (first - held_from);
+            rows.per_row[k] = 1.0F / static_cast<float>(to - from + 1);
+        }
+        rows.seen_upto = seen.row(y + margin + 1) + (first - held_from);
+        rows.seen_before = seen.row(y - margin) + (first - held_from);
+        rows.seen_rows = static_cast<float>(2 * margin + 1) - 0.5F;
+        rows.sun = frame.sun.data() + first;
+        rows.across_scale = across_scale;
+        rows.along_scale = along_scale;
+        std::array<float*, kernels::kLineFeatures> at{};
+        for (std::size_t f = 0; f < features; ++f) at[f] = out[f] + (first - x0);
+        kernels::line_features(rows, features, static_cast<std::size_t>(last - first), at.data());
+    }
+};
+
+/// Calls visit(x, y) for about 20 000 places of a plane, evenly spread.
+template <class Visit>
+void for_some_places(int width, int height, const Visit& visit) {
+    const std::size_t all = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
+    const std::size_t step = std::max<std::size_t>(1, all / 20011);
+    for (std::size_t i = 0; i < all; i += step)
+        visit(static_cast<int>(i % static_cast<std::size_t>(width)),
+              static_cast<int>(i / static_cast<std::size_t>(width)));
 }
 
-/// Median of a plane where another is set, over at most about 20 000 pixels.
-float typical(const Plane& plane, const Plane& where) {
-    std::vector<float> values;
-    const std::size_t all =
-        static_cast<std::size_t>(plane.width()) * static_cast<std::size_t>(plane.height());
-    const std::size_t step = std::max<std::size_t>(1, all / 20011);
-    for (std::size_t i = 0; i < all; i += step) {
-        const int x = static_cast<int>(i % static_cast<std::size_t>(plane.width())),
-                  y = static_cast<int>(i / static_cast<std::size_t>(plane.width()));
-        if (where.at(x, y) > 0) values.push_back(plane.at(x, y));
+/// Floors under the averaged squares: half of their medians where seen.
+void set_floors(FeatureSource& source, kernels::LineWeights& weights) {
+    std::vector<float> energy, shade, strip;
+    std::array<float, kernels::kLineBand> values{};
+    std::array<float*, kernels::kLineBand> out{};
+    for (std::size_t f = 0; f < values.size(); ++f) out[f] = &values[f];
+    std::vector<std::pair<int, int>> places;
+    for_some_places(source.frame.image.width(), source.frame.image.height(),
+                    [&](int x, int y) { places.emplace_back(x, y); });
+    std::sort(places.begin(), places.end());
+    const int width = source.frame.image.width(), most = source.sums.width();
+    int held_to = 0;
+    for (const auto& [x, y] : places) {
+        if (x >= held_to) {
+            held_to = std::min(width, x + most);
+            source.hold(x, held_to - x);
+        }
+        source.row(y, x, 1, values.size(), out.data());
+        if (values[kernels::kLineSeen] <= 0) continue;
+        energy.push_back(values[kernels::kLineEnergy]);
+        shade.push_back(values[kernels::kLineShade2]);
+        strip.push_back(values[kernels::kLineStrip2]);
     }
-    return median_of(values);
+    weights.energy_floor = 0.5F * median_of(energy) + 1e-6F;
+    weights.shade_floor = 0.5F * median_of(shade) + 1e-6F;
+    weights.strip_floor = 0.5F * median_of(strip) + 1e-6F;
 }
 
 }  // namespace
@@ -116,78 +159,88 @@ int averaging_half_length(double along_m, double unit_m) {
     return std::max(2, static_cast<int>(std::lround(7.5 * unit_m / along_m)));
 }
 
-LineSupport line_support(const LineFrame& frame, double unit_m, std::span<const double> tilts) {
+LineSupport line_support(const LineFrame& frame, double unit_m, std::span<const double> tilts,
+                         bool for_placing) {
     const int half = frame.padding, height = frame.image.height(),
               width = frame.image.width() - 2 * half;
     LineSupport out;
     if (width <= 0 || height <= 0) return out;
-    out.z = Plane(width, height);
-    out.fit = Plane(width, height);
+    constexpr float kNothing = -1e30F;
+    out.z = Plane(width, height, kNothing);
+    if (for_placing) out.fit = Plane(width, height, kNothing);
     out.seen = Mask(width, height);
-    const FeaturePlanes features = line_features(frame, unit_m);
-    const float energy_floor = 0.5F * typical(features[kEnergy], features[kSeen]) + 1e-6F;
-    const float shade_floor = 0.5F * typical(features[kShade2], features[kSeen]) + 1e-6F;
-    const float strip_floor = 0.5F * typical(features[kStrip2], features[kSeen]) + 1e-6F;
+    constexpr int kPiece = 512;
+    const int piece = std::min(kPiece, width);
+    FeatureSource source(frame, unit_m, piece + 2 * half);
+    kernels::LineWeights weights;
+    set_floors(source, weights);
+    weights.orientation = weights.shade = 0.6F;
+    weights.strip = 0.4F;
+    weights.fit_orientation = kFitOrientation;
+    weights.fit_shade = kFitShade;
+    weights.fit_strip = kFitStrip;
+    weights.fit_band = kFitBand;
+    weights.fit_energy = kFitEnergy;
 
-    const auto columns = static_cast<std::size_t>(width);
-    std::array<std::vector<float>, kFeatures> mean;
-    for (auto& m : mean) m.resize(columns);
     // Neighbouring columns say almost the same: nine of them stand for the stretch.
     const int stride = std::max(1, half / 4), reach = half / stride;
-    std::vector<const float*> rows(static_cast<std::size_t>(2 * reach + 1));
-    for (int y = 0; y < height; ++y)
-        for (const double tilt : tilts) {
-            for (int f = 0; f < kFeatures; ++f) {
-                for (int k = -reach; k <= reach; ++k) {
-                    const double drift = tilt * k * stride * frame.along_m / frame.across_m;
-                    const int from = y + static_cast<int>(std::lround(drift));
-                    rows[static_cast<std::size_t>(k + reach)] =
-                        features[static_cast<std::size_t>(f)].row(std::clamp(from, 0, height - 1)) +
-                        half + k * stride;
-                }
-                kernels::sum_rows(rows.data(), rows.size(), columns,
-                                  1.0F / static_cast<float>(rows.size()),
-                                  mean[static_cast<std::size_t>(f)].data());
+    const auto stretches = static_cast<std::size_t>(2 * reach + 1);
+    std::vector<int> drifts;  // rows, per tilt and column of the stretch
+    int most_drift = 0;
+    for (const double tilt : tilts)
+        for (int k = -reach; k <= reach; ++k) {
+            drifts.push_back(
+                static_cast<int>(std::lround(tilt * k * stride * frame.along_m / frame.across_m)));
+            most_drift = std::max(most_drift, std::abs(drifts.back()));
+        }
+    // Only the rows that the tilts reach are held, a piece of the line at a time: they stay in the
+    // cache.
+    const std::size_t features = for_placing ? kernels::kLineFeatures : kernels::kLineBand;
+    const int held = 2 * most_drift + 1;
+    std::vector<Plane> ring(features);
+    for (Plane& plane : ring) plane = Plane(piece + 2 * half, held);
+    std::vector<const float*> rows(features * stretches);
+    std::vector<float*> into(features);
+    for (int x0 = 0; x0 < width; x0 += piece) {
+        const int columns = std::min(piece, width - x0);
+        source.hold(x0, columns + 2 * half);
+        int next = 0;  // first row that is not yet held
+        for (int y = 0; y < height; ++y) {
+            for (; next <= std::min(height - 1, y + most_drift); ++next) {
+                for (std::size_t f = 0; f < features; ++f) into[f] = ring[f].row(next % held);
+                source.row(next, x0, columns + 2 * half, features, into.data());
             }
-            float *z = out.z.row(y), *fit = out.fit.row(y);
-            std::uint8_t* seen = out.seen.row(y);
-            for (std::size_t x = 0; x < columns; ++x) {
-                const float w = mean[kSeen][x];
-                if (w < 0.5F) continue;
-                // Sums over the seen part only; consistency = coherent part over everything plus a
-                // noise floor.
-                const float inverse = 1 / w;
-                const float orientation = std::max(0.0F, mean[kAcross][x]) * inverse /
-                                          (mean[kEnergy][x] * inverse + energy_floor);
-                const float shade = std::max(0.0F, mean[kShade][x]) * inverse /
-                                    std::sqrt(mean[kShade2][x] * inverse + shade_floor);
-                const float strip = std::max(0.0F, mean[kStrip][x]) * inverse /
-                                    std::sqrt(mean[kStrip2][x] * inverse + strip_floor);
-                const float support = 0.6F * orientation + 0.6F * shade + 0.4F * strip;
-                const float placed =
-                    kFitOrientation * orientation + kFitShade * shade + kFitStrip * strip +
-                    kFitBand * mean[kBand][x] * inverse +
-                    kFitEnergy * std::log(mean[kEnergy][x] * inverse + energy_floor);
-                z[x] = seen[x] != 0 ? std::max(z[x], support) : support;
-                fit[x] = seen[x] != 0 ? std::max(fit[x], placed) : placed;
-                seen[x] = 1;
+            for (std::size_t t = 0; t < tilts.size(); ++t) {
+                for (std::size_t k = 0; k < stretches; ++k) {
+                    const int from =
+                        std::clamp(y + drifts[t * stretches + k], 0, height - 1) % held;
+                    const int column = half + (static_cast<int>(k) - reach) * stride;
+                    for (std::size_t f = 0; f < features; ++f)
+                        rows[f * stretches + k] = ring[f].row(from) + column;
+                }
+                kernels::raise_line_support(
+                    rows.data(), stretches, static_cast<std::size_t>(columns), weights,
+                    out.z.row(y) + x0, for_placing ? out.fit.row(y) + x0 : nullptr);
             }
         }
+    }
 
     // Robust z against the whole frame.
-    Plane where(width, height);
+    std::vector<float> values;
+    for_some_places(width, height, [&](int x, int y) {
+        if (out.z.at(x, y) > kNothing) values.push_back(out.z.at(x, y));
+    });
+    const float centre = median_of(values);
+    for (float& value : values) value = std::abs(value - centre);
+    const float scale = 1 / (1.4826F * median_of(values) + 0.02F);
     for (int y = 0; y < height; ++y)
-        for (int x = 0; x < width; ++x) where.at(x, y) = out.seen.at(x, y) != 0 ? 1.0F : 0.0F;
-    const float centre = typical(out.z, where);
-    Plane deviation(width, height);
-    for (int y = 0; y < height; ++y)
-        for (int x = 0; x < width; ++x) deviation.at(x, y) = std::abs(out.z.at(x, y) - centre);
-    const float scale = 1 / (1.4826F * typical(deviation, where) + 0.02F);
-    for (int y = 0; y < height; ++y)
-        for (int x = 0; x < width; ++x)
-            out.z.at(x, y) = out.seen.at(x, y) != 0 ? std::clamp((out.z.at(x, y) - centre) * scale,
-                                                                 kLowestZ, kHighestZ)
-                                                    : 0.0F;
+        for (int x = 0; x < width; ++x) {
+            float& z = out.z.at(x, y);
+            const bool seen = z > kNothing;
+            out.seen.at(x, y) = seen ? 1 : 0;
+            z = seen ? std::clamp((z - centre) * scale, kLowestZ, kHighestZ) : 0.0F;
+            if (for_placing && !seen) out.fit.at(x, y) = 0;
+        }
     return out;
 }
 
@@ -249,7 +302,7 @@ LineFrame unroll(const LineEvidence& evidence, std::optional<Point> sun_px, cons
     const int count = static_cast<int>(line.points_px.size()), width = count + 2 * frame.padding,
               height = 2 * half_rows + 1;
     frame.image = Plane(width, height);
-    frame.weight = Plane(width, height);
+    frame.seen = Mask(width, height);
     frame.sun.assign(static_cast<std::size_t>(width), 0.0F);
     if (evidence.planes.empty() || count < 2) return frame;
     const PlaneOf<std::uint8_t>& source = evidence.planes.front();
@@ -285,9 +338,34 @@ LineFrame unroll(const LineEvidence& evidence, std::optional<Point> sun_px, cons
             const float bottom = static_cast<float>(s1[0]) +
                                  fx * (static_cast<float>(s1[1]) - static_cast<float>(s1[0]));
             frame.image.at(x, y) = (top + fy * (bottom - top) - 128.0F) * (1.0F / 32.0F);
-            frame.weight.at(x, y) = 1;
+            frame.seen.at(x, y) = 1;
         }
     return frame;
+}
+
+Ring without_spurs(const Ring& ring_px, double neck_px, double most_px) {
+    const Ring ring = resample_ring(ring_px, neck_px / 2);
+    const int count = static_cast<int>(ring.size()),
+              most = std::min(count / 4, static_cast<int>(most_px / (neck_px / 2)));
+    Ring out;
+    for (int i = 0; i < count; ++i) {
+        out.push_back(ring[static_cast<std::size_t>(i)]);
+        int jump = i;
+        double area = 0, length = 0;
+        for (int k = i + 1; k <= i + most && k < count; ++k) {
+            const Point a = ring[static_cast<std::size_t>(k - 1)],
+                        b = ring[static_cast<std::size_t>(k)],
+                        o = ring[static_cast<std::size_t>(i)];
+            area += cross(a - o, b - o) / 2;
+            length += distance(a, b);
+            // A true corner's two sides part at once: a spur's stay within about two necks.
+            if (length > 4 * neck_px && distance(o, b) <= neck_px &&
+                std::abs(area) <= neck_px * length)
+                jump = k;
+        }
+        i = jump;
+    }
+    return out;
 }
 
 std::vector<int> cheapest_rows(const Plane& cost, bool closed, float jump_cost) {

@@ -20,7 +20,7 @@ namespace fenceline {
 /// averaging.
 struct LineFrame {
     Plane image;             ///< locally normalised luminance, about -4…4; 0 where hidden
-    Plane weight;            ///< 1 seen, 0 hidden
+    Mask seen;               ///< 1 seen, 0 hidden
     std::vector<float> sun;  ///< per column, -1…1: above 0 when the normal looks to the sun; 0: sun
                              ///< along or unknown
     double along_m = 1, across_m = 0.5;
@@ -42,7 +42,9 @@ int averaging_half_length(double along_m, double unit_m);
 
 /// METHODS.md 5: orientation consistency .6, shadow on the side away from the sun .6, cleared strip
 /// .4, averaged 15 U along the line with tilts (across over along).
-LineSupport line_support(const LineFrame& frame, double unit_m, std::span<const double> tilts);
+/// for_placing: with `fit`, which stays empty otherwise.
+LineSupport line_support(const LineFrame& frame, double unit_m, std::span<const double> tilts,
+                         bool for_placing = true);
 
 /// Points at equal steps with their normals. Closed lines run so that the normal points outwards.
 struct Centreline {
@@ -59,6 +61,10 @@ std::optional<Point> sun_direction_px(const SceneInfo& scene);
 /// A scene's ribbon along a line: half_rows rows on either side of it.
 LineFrame unroll(const LineEvidence& evidence, std::optional<Point> sun_px, const Centreline& line,
                  int half_rows, double gsd_m, double unit_m);
+
+/// A ring without its spurs: where it comes back to within `neck_px` of itself after at most
+/// `most_px`, and the loop encloses hardly any ground, the loop is cut off.
+Ring without_spurs(const Ring& ring_px, double neck_px, double most_px);
 
 /// Cheapest way around (closed) or along (open) a frame, one row per column, steps of at most one
 /// row per column. cost: rows × columns as in LineFrame. A closed path is searched over three laps,
