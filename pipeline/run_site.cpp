@@ -316,14 +316,43 @@ void normalize_series(Series& series, SceneStore& store, const RunOptions& optio
     follow_reference(series, reference_id);
 }
 
-KnownLine known_line(const Site& site, const Grid& grid) {
-    if (site.perimeter_lonlat.size() < 3) return {};
-    return {GridProjection(grid).px_from_lonlat(site.perimeter_lonlat), site.perimeter_date};
+/// The catalogue's line; where it has none, the first that was given.
+KnownLine known_line(const Site& site, const std::vector<GivenLine>& given, const Grid& grid) {
+    const GridProjection projection(grid);
+    if (site.perimeter_lonlat.size() >= 3)
+        return {projection.px_from_lonlat(site.perimeter_lonlat), site.perimeter_date};
+    if (given.empty()) return {};
+    return {projection.px_from_lonlat(given.front().lonlat), given.front().datetime};
 }
 
+/// Given lines on the grid, each with its scene: the one it names, else the nearest to its date,
+/// else the last.
+std::vector<GivenPerimeter> place_given(const std::vector<GivenLine>& given, const Series& series) {
+    const GridProjection projection(series.grid);
+    std::vector<GivenPerimeter> placed;
+    for (const GivenLine& line : given) {
+        int scene = static_cast<int>(series.members.size()) - 1;
+        const auto gap = [&](int i) {
+            return std::abs(at(series, i).info.datetime->days() - line.datetime->days());
+        };
+        for (int i = scene; line.datetime && i >= 0; --i)
+            if (gap(i) < gap(scene)) scene = i;
+        for (int i = 0; i < static_cast<int>(series.members.size()); ++i)
+            if (at(series, i).info.id == line.scene) scene = i;
+        placed.push_back({scene, projection.px_from_lonlat(line.lonlat)});
+    }
+    return placed;
+}
+
+struct SeriesLines {
+    PerimeterResult traced;
+    std::vector<TracedPerimeter> given;
+};
+
 /// The line's evidence of every scene, and the line through the series.
-PerimeterResult trace_series(const Series& series, const SceneStore& store, const KnownLine& known,
-                             const PerimeterOptions& options, Progress& progress) {
+SeriesLines trace_series(const Series& series, const SceneStore& store, const KnownLine& known,
+                         const std::vector<GivenLine>& given, const PerimeterOptions& options,
+                         Progress& progress) {
     const int count = static_cast<int>(series.members.size());
     progress.stage("perimeter", count);
     std::vector<LineEvidence> lines;
@@ -338,7 +367,8 @@ PerimeterResult trace_series(const Series& series, const SceneStore& store, cons
             sigma_m.push_back(at(series, i).alignment.rmse_m);
             progress.step(infos.back().id);
         });
-    return trace_perimeters(series.grid, infos, lines, sigma_m, known, options);
+    return {trace_perimeters(series.grid, infos, lines, sigma_m, known, options),
+            measure_given(series.grid, infos, lines, sigma_m, place_given(given, series), options)};
 }
 
 /// Buildings of the area and posts along the lines, in every scene; then every scene's look at each
@@ -417,15 +447,18 @@ std::vector<ReportScene> report_scenes(const Series& series) {
 }
 
 std::vector<ReportPerimeter> report_perimeters(const PerimeterResult& result,
+                                               const std::vector<TracedPerimeter>& given,
                                                const Series& series) {
     const GridProjection projection(series.grid);
     std::vector<ReportPerimeter> perimeters;
-    for (const TracedPerimeter& traced : result.perimeters) {
-        const SceneInfo& info = series.members[static_cast<std::size_t>(traced.scene)].info;
-        perimeters.push_back({info.id, *info.datetime, traced.area_m2, traced.length_m,
-                              traced.area_ci, traced.length_ci, traced.supported_fraction, "traced",
-                              projection.lonlat_from_px(traced.ring_px), traced.segments});
-    }
+    for (const auto& [lines, origin] :
+         {std::pair{&result.perimeters, "traced"}, std::pair{&given, "given"}})
+        for (const TracedPerimeter& line : *lines) {
+            const SceneInfo& info = series.members[static_cast<std::size_t>(line.scene)].info;
+            perimeters.push_back({info.id, *info.datetime, line.area_m2, line.length_m,
+                                  line.area_ci, line.length_ci, line.supported_fraction, origin,
+                                  projection.lonlat_from_px(line.ring_px), line.segments});
+        }
     return perimeters;
 }
 
@@ -456,8 +489,9 @@ SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptio
         evidence.scenes.push_back(member.info);
         evidence.may_start_change.push_back(member.may_start_change);
     }
-    evidence.perimeter =
-        trace_series(series, store, known_line(site, series.grid), options.perimeter, progress);
+    SeriesLines lines = trace_series(series, store, known_line(site, options.given, series.grid),
+                                     options.given, options.perimeter, progress);
+    evidence.perimeter = std::move(lines.traced);
     find_structures(series, store, options.structures, evidence, progress);
     find_differences(series, store, options.difference, observers, evidence, progress);
 
@@ -471,7 +505,7 @@ SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptio
     report.scenes = report_scenes(series);
     for (const Member& member : series.members)
         report.simulated = report.simulated || member.info.simulated;
-    report.perimeters = report_perimeters(evidence.perimeter, series);
+    report.perimeters = report_perimeters(evidence.perimeter, lines.given, series);
     report.structures = std::move(tracks.structures);
     report.changes = std::move(tracks.changes);
     report.not_observable = std::move(tracks.not_observable);

@@ -8,6 +8,7 @@
 #include "core/progress.h"
 #include "core/report.h"
 #include "core/scene.h"
+#include "input/given_lines.h"
 #include "input/image_io.h"
 #include "stages/align.h"
 #include "stages/align_series.h"
@@ -31,7 +32,8 @@ struct RunOptions {
     StructureOptions structures;
     TrackOptions track;
     GeorefOptions georef;
-    std::string reference;  ///< id of the scene to register to; empty: chosen
+    std::vector<GivenLine> given;  ///< lines drawn by hand, measured beside the traced ones
+    std::string reference;         ///< id of the scene to register to; empty: chosen
     std::size_t max_memory_bytes = std::size_t{2048} << 20;
 };
 template <class Visitor>

@@ -8,6 +8,7 @@
 #include "commands/installed.h"
 #include "commands/site_choice.h"
 #include "core/error.h"
+#include "input/given_lines.h"
 #include "input/scene_catalog.h"
 #include "output/provenance.h"
 #include "output/staged_output.h"
@@ -20,6 +21,7 @@ namespace {
 struct RunArguments {
     std::string sites;  ///< empty: the catalogue that comes with the program
     std::string site, images, out;
+    std::string perimeter;  ///< lines drawn by hand; empty: none
     bool overwrite = false, keep_registered = false, alert = false;
     RunOptions options;
 };
@@ -76,7 +78,7 @@ CommandOutput summarise(const RunArguments& arguments, const Report& report) {
 std::vector<std::string> files_read(const RunArguments& arguments, const Common& common) {
     std::vector<std::string> files{arguments.sites};
     for (const std::string& path :
-         {arguments.images, common.config, arguments.options.georef.dem_path})
+         {arguments.images, common.config, arguments.options.georef.dem_path, arguments.perimeter})
         if (!path.empty()) files.push_back(path);
     return files;
 }
@@ -85,10 +87,13 @@ CommandOutput run(const RunArguments& arguments, const Common& common, Progress&
     StagedOutput::check(arguments.out, arguments.overwrite);
     const Site site = choose_site(arguments.sites, arguments.site);
     progress.stage("scenes", 1);
+    std::vector<GivenLine> given;
+    if (!arguments.perimeter.empty()) given = read_given_lines(arguments.perimeter);
     std::vector<SceneInfo> scenes = find_scenes(arguments.images, arguments.options.georef);
     if (common.dry_run) return say_what_would_be_done(arguments, scenes);
 
     RunOptions options = arguments.options;
+    options.given = std::move(given);
     options.max_memory_bytes = static_cast<std::size_t>(common.max_memory_mib) << 20;
     StagedOutput out(arguments.out, arguments.overwrite);
     SiteReportWriter writer(
@@ -123,6 +128,9 @@ Command run_command() {
         table.text("site", a.site, "ID", "which site").required = true;
         table.text("images", a.images, "SRC", "where the scenes come from").required = true;
         table.text("out", a.out, "DIR", "folder that the report is written to").required = true;
+        table.text("perimeter", a.perimeter, "FILE",
+                   "lines drawn or edited by hand (GeoJSON or GeoPackage, as in results.gpkg): "
+                   "measured beside the traced ones, as \"given\"");
         table("overwrite", a.overwrite,
               "replace DIR when it exists; its old content stays whole until the new one is "
               "complete");

@@ -103,4 +103,19 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
                                  std::span<const double> registration_sigma_m,
                                  const KnownLine& known, const PerimeterOptions& options);
 
+/// A line that was drawn by hand in a scene, on the grid.
+struct GivenPerimeter {
+    int scene = 0;  ///< index into the series
+    Ring ring_px;
+};
+
+/// Measures lines as traced ones are measured: area and length with their intervals, and what their
+/// scene shows of them. No line is moved. In the order given; scenes, evidence and
+/// registration_sigma_m as in trace_perimeters.
+std::vector<TracedPerimeter> measure_given(const Grid& grid, std::span<const SceneInfo> scenes,
+                                           std::span<const LineEvidence> evidence,
+                                           std::span<const double> registration_sigma_m,
+                                           std::span<const GivenPerimeter> given,
+                                           const PerimeterOptions& options);
+
 }  // namespace fenceline

@@ -31,6 +31,11 @@ double length_variance(double length_m, const LineErrors& e) {
 
 }  // namespace
 
+double junction_sigma_m2(double region_m2) {
+    constexpr double kSquare_m = 70, kShare = 0.012;
+    return std::numbers::sqrt2 * std::min(kSquare_m * kSquare_m, kShare * std::abs(region_m2));
+}
+
 MeasureIntervals measure_intervals(double area_m2, double length_m, const LineErrors& errors) {
     double variance = stretch_variance(length_m, errors) +
                       std::pow(bias_sigma(errors) * length_m, 2) +
