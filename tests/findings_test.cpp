@@ -323,6 +323,94 @@ TEST(Findings, DoubtfulRegistrationLowersTheConfidence) {
     EXPECT_EQ(area[0].confidence, "moderate");
 }
 
+/// The reason that names the interval of a figure; empty: none does.
+std::string about_interval(const ReportFinding& finding) {
+    for (const std::string& reason : finding.confidence_reasons)
+        if (reason.find("interval of the") != std::string::npos) return reason;
+    return "";
+}
+
+TEST(Findings, WideIntervalsLowerTheConfidenceAndSayWhy) {
+    struct Expected {
+        double half_width;
+        const char* confidence;
+        const char* reason;
+    };
+    for (const auto& [half_width, confidence, reason] :
+         {Expected{0.02, "high", ""},
+          Expected{0.15, "moderate", "the interval of the area is wide: ±15 % of the value"},
+          Expected{0.22, "low", "the interval of the area is wide: ±22 % of the value"}}) {
+        Case c = series({2005, 2007, 2009}, {6e5, 6e5, 6e5}, {3200, 3200, 3200});
+        auto& ci = c.report.perimeters.back().area_ci;
+        ci = {6e5 * (1 - half_width), 6e5 * (1 + half_width)};
+        const auto area = of_kind(write_findings(c.report, c.perimeter), "perimeter_area").at(0);
+        EXPECT_EQ(area.confidence, confidence) << half_width;
+        EXPECT_EQ(about_interval(area), reason);
+        // What the area's interval says is not said of the length.
+        const auto length =
+            of_kind(write_findings(c.report, c.perimeter), "perimeter_length").at(0);
+        EXPECT_EQ(length.confidence, "high");
+    }
+    for (const auto& [half_width, confidence, reason] :
+         {Expected{0.05, "high", ""},
+          Expected{0.20, "moderate", "the interval of the growth is wide: ±40 % of the value"},
+          Expected{0.30, "low", "the interval of the growth is wide: ±60 % of the value"}}) {
+        Case c = series({2005, 2007, 2009}, {6e5, 9e5, 9e5}, {3200, 3800, 3800});
+        add_growth(c, 0, 1);
+        c.perimeter.growth[0].area_ratio_ci = {1.5 - half_width, 1.5 + half_width};
+        const auto growth =
+            of_kind(write_findings(c.report, c.perimeter), "perimeter_area_growth").at(0);
+        EXPECT_EQ(growth.confidence, confidence) << half_width;
+        EXPECT_EQ(about_interval(growth), reason);
+        EXPECT_EQ(growth.likelihood, "almost certain");  // that it grew is not in doubt
+    }
+}
+
+TEST(Findings, AGivenLineIsComparedWithTheTracedOne) {
+    Case c = series({2005, 2007, 2009}, {6e5, 6e5, 6e5}, {3100, 3100, 3100});
+    ReportPerimeter given = c.report.perimeters[1];
+    given.origin = "given";
+    given.area_m2 = 6.4e5;  // drawn 50 m farther up: the traced one is 6.25 % smaller
+    given.area_ci = {6.3e5, 6.5e5};
+    given.geometry = rectangle_lonlat(0, 0, 800, 800);
+    c.report.perimeters.push_back(given);
+    const auto found = of_kind(write_findings(c.report, c.perimeter), "given_perimeter");
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(
+        found[0].statement,
+        "The line given for 2007-06-01 encloses 0.64 km² (95 % interval 0.63–0.65 km²) and is "
+        "3.10 km (95 % interval 3.04–3.16 km) long. The line traced in the same image encloses "
+        "6.2 % less; half of the given line lies within 0.0 m of it, and the rest within "
+        "50 m.");
+    EXPECT_NEAR(found[0].values.at("largest_distance_m"), 50, 0.5);
+    EXPECT_EQ(found[0].evidence, std::vector<std::string>{"s2007"});
+    // It is no measurement of ours: what the last line encloses is still the traced one's.
+    c.report.perimeters.back().datetime = time_from_civil(2012, 1, 1);
+    const auto area = of_kind(write_findings(c.report, c.perimeter), "perimeter_area").at(0);
+    EXPECT_EQ(area.values.at("area_m2"), 6e5);
+}
+
+TEST(Findings, NothingThatRestsOnCandidatesAloneIsMoreThanLikely) {
+    Case c = series({2005, 2007, 2009}, {6e5, 9e5, 9e5}, {3200, 3800, 3800});
+    add_growth(c, 0, 1, "candidate");
+    c.report.changes[0].confidence = 0.98;  // a high score, but one look
+    for (int i = 0; i < 60; ++i) {
+        add_post_change(c, "new_building", {20.0 * i, 40}, 0, 1, 0.85);
+        c.report.changes.back().state = "candidate";
+    }
+    const auto findings = write_findings(c.report, c.perimeter);
+    for (const char* kind : {"perimeter_area_growth", "perimeter_length_growth", "candidates"}) {
+        const auto found = of_kind(findings, kind);
+        ASSERT_EQ(found.size(), 1U) << kind;
+        EXPECT_EQ(found[0].likelihood, "likely") << kind;
+        EXPECT_EQ(found[0].confidence, "low") << kind;
+    }
+    // Sixty weak candidates are not one sure sentence.
+    for (auto& change : c.report.changes) change.confidence = 0.3;
+    EXPECT_EQ(of_kind(write_findings(c.report, c.perimeter), "candidates")[0].likelihood,
+              "unlikely");
+}
+
 TEST(Findings, LikelihoodWordsFollowTheScale) {
     EXPECT_EQ(likelihood_word(0.95), "almost certain");
     EXPECT_EQ(likelihood_word(0.949), "very likely");

@@ -10,6 +10,7 @@
 #include <tuple>
 #include <utility>
 
+#include "core/local_frame.h"
 #include "core/report_places.h"
 #include "core/standing_count.h"
 
@@ -98,6 +99,27 @@ struct Grade {
     void note(std::string why) { reasons.push_back(std::move(why)); }
     std::string word() const { return score == 2 ? "high" : score == 1 ? "moderate" : "low"; }
 };
+
+/// What rests on candidates alone is "likely" at the best: by their state the evidence for them is
+/// below the test's threshold.
+constexpr double kMostForCandidates = 0.79;
+
+/// Half widths of intervals, as shares of the value, from which a figure is no longer known well,
+/// and from which hardly more than its order of magnitude is told.
+struct Widths {
+    double wide, very_wide;
+};
+constexpr Widths kMeasureWidths{0.10, 0.20}, kGrowthWidths{0.25, 0.50};
+
+void grade_interval(Grade& grade, const char* what, double value, const Interval& ci,
+                    const Widths& widths) {
+    if (!(std::abs(value) > 0)) return;
+    const double share = half(ci) / std::abs(value);
+    if (share > widths.wide)
+        grade.lower(share > widths.very_wide ? 0 : 1,
+                    fmt::format("the interval of the {} is wide: ±{:.0f} % of the value", what,
+                                100 * share));
+}
 
 struct Writer {
     const Report& report;
@@ -233,6 +255,7 @@ struct Writer {
                 if (perimeter.changes[i].old_line_stands)
                     old_stands = perimeter.changes[i].old_line_stands;
             }
+            if (!standing) probability = std::min(probability, kMostForCandidates);
             Grade grade;
             grade_changes(grade, changes);
             if (supported < 0.7)
@@ -245,6 +268,7 @@ struct Writer {
             if (a == nullptr || b == nullptr || members.front() >= perimeter.growth.size()) {
                 const ReportChange& c = *changes.front();
                 const Interval ci = c.area_ci.value_or(Interval{c.area_m2, c.area_m2});
+                grade_interval(grade, "ground gained or lost", c.area_m2, ci, kGrowthWidths);
                 add(fmt::format("The perimeter {}{} by {} {}.",
                                 standing ? "was " : "may have been ",
                                 c.kind == "perimeter_expansion" ? "extended" : "drawn in",
@@ -276,9 +300,10 @@ struct Writer {
                          double after, const Interval& before_ci, const Interval& after_ci,
                          const Unit& unit, const std::string& interval, bool standing,
                          const std::string& more, const char* kind, const char* suffix,
-                         const char* name, double probability, const Grade& grade,
+                         const char* name, double probability, Grade grade,
                          const std::vector<std::string>& evidence) {
         const bool grew = ratio >= 1;
+        grade_interval(grade, grew ? "growth" : "shrinkage", ratio - 1, ratio_ci, kGrowthWidths);
         // Shrinking turns the interval round: "by 20 % (15–25 %)".
         const double share = 100 * std::abs(ratio - 1);
         const double low = 100 * (grew ? ratio_ci.low - 1 : 1 - ratio_ci.high);
@@ -384,6 +409,10 @@ struct Writer {
             if (supported < 0.7)
                 grade.lower(1, fmt::format("in one look only {:.0f} % of the line was seen",
                                            100 * supported));
+            if (smallest > kMeasureWidths.wide * area)
+                grade.lower(smallest > 2 * kMeasureWidths.very_wide * area ? 0 : 1,
+                            fmt::format("changes of up to {:.0f} % of the area would not stand out",
+                                        100 * smallest / area));
             grade_scenes(grade, scenes);
             const Unit unit = area_unit(smallest);
             add(fmt::format("No change of the perimeter was seen between {} and {} ({} looks); a "
@@ -415,6 +444,9 @@ struct Writer {
         for (const ReportScene* s : used)
             if (s->id == last->scene) scenes.push_back(s);
         grade_scenes(grade, scenes);
+        Grade of_length = grade;
+        grade_interval(grade, "area", last->area_m2, last->area_ci, kMeasureWidths);
+        grade_interval(of_length, "length", last->length_m, last->length_ci, kMeasureWidths);
         add(fmt::format("On {} the perimeter enclosed {}.", format_date(last->datetime),
                         with_interval(last->area_m2, last->area_ci, area_unit(last->area_m2))),
             "perimeter_area",
@@ -429,7 +461,55 @@ struct Writer {
             {{"length_m", last->length_m},
              {"length_m_low", last->length_ci.low},
              {"length_m_high", last->length_ci.high}},
-            0.95, grade, {last->scene});
+            0.95, of_length, {last->scene});
+    }
+
+    /// Lines drawn by hand beside the traced ones of the same scene.
+    void given_lines() {
+        for (const ReportPerimeter& line : report.perimeters) {
+            if (line.origin != "given" || line.geometry.empty()) continue;
+            const ReportPerimeter* other = nullptr;
+            for (const ReportPerimeter& p : report.perimeters)
+                if (p.origin != "given" && p.scene == line.scene) other = &p;
+            Grade grade;
+            grade.note("drawn by hand");
+            grade_interval(grade, "area", line.area_m2, line.area_ci, kMeasureWidths);
+            if (line.supported_fraction < 0.5)
+                grade.lower(
+                    1, fmt::format("only {:.0f} % of it was seen", 100 * line.supported_fraction));
+            std::map<std::string, double> values{{"area_m2", line.area_m2},
+                                                 {"area_m2_low", line.area_ci.low},
+                                                 {"area_m2_high", line.area_ci.high},
+                                                 {"length_m", line.length_m}};
+            std::string beside = " No line was traced in that image.";
+            if (other != nullptr) {
+                const LocalFrame frame(line.geometry.front());
+                const Ring given = resample_ring(frame.metres_from_lonlat(line.geometry), 5),
+                           traced = frame.metres_from_lonlat(other->geometry);
+                std::vector<double> apart;
+                for (const Point p : given) apart.push_back(distance_to_ring(traced, p));
+                std::sort(apart.begin(), apart.end());
+                const double middle = apart[apart.size() / 2], most = apart.back(),
+                             share = 100 * (other->area_m2 / line.area_m2 - 1);
+                beside = fmt::format(
+                    " The line traced in the same image encloses {}; half of the given line lies "
+                    "within {:.1f} m of it, and the rest within {:.0f} m.",
+                    std::abs(share) < 0.05
+                        ? "as much"
+                        : fmt::format("{:.1f} % {}", std::abs(share), share > 0 ? "more" : "less"),
+                    middle, most);
+                values["traced_area_m2"] = other->area_m2;
+                values["median_distance_m"] = middle;
+                values["largest_distance_m"] = most;
+            }
+            add(fmt::format(
+                    "The line given for {} encloses {} and is {} long.{}",
+                    format_date(line.datetime),
+                    with_interval(line.area_m2, line.area_ci, area_unit(line.area_m2)),
+                    with_interval(line.length_m, line.length_ci, length_unit(line.length_m)),
+                    beside),
+                "given_perimeter", values, 0.95, grade, {line.scene});
+        }
     }
 
     // --- structures
@@ -582,14 +662,14 @@ struct Writer {
         std::string list;
         std::vector<std::string> evidence;
         std::map<std::string, double> values;
-        double none = 1;
+        double sum = 0;  // how likely one of them is: of many candidates some are always true
         for (const auto& [kind, one, many] : kinds) {
             int n = 0;
             for (const auto& c : report.changes)
                 if (c.kind == kind && c.state == "candidate") {
                     ++n;
                     evidence.push_back(c.id);
-                    none *= 1 - c.confidence;
+                    sum += c.confidence;
                 }
             if (n == 0) continue;
             list += fmt::format("{}{} {}", list.empty() ? "" : ", ", n, n == 1 ? one : many);
@@ -600,7 +680,9 @@ struct Writer {
         grade.lower(0, "candidates only: one look, or evidence below the test's threshold");
         add(fmt::format("Possible, not counted above: {}. One more look may confirm or drop {}.",
                         list, evidence.size() == 1 ? "it" : "them"),
-            "candidates", values, 1 - none, grade, evidence);
+            "candidates", values,
+            std::min(sum / static_cast<double>(evidence.size()), kMostForCandidates), grade,
+            evidence);
     }
 
     void ended() {
@@ -661,6 +743,7 @@ std::vector<ReportFinding> write_findings(const Report& report, const PerimeterR
     writer.perimeter_first_seen();
     writer.no_perimeter_change();
     writer.perimeter_size();
+    writer.given_lines();
     writer.structures();
     writer.unseen();
     return std::move(writer.findings);
