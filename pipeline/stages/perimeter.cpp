@@ -193,8 +193,8 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
                 // What the ground has told, a line does not know better.
                 epoch.ribbon = make_ribbon(
                     series, centreline_of_ring(epoch.ring_px, series.gsd_m, series.unit_m),
-                    2 * series.unit_m);
-                epoch.rows = trace(series, epoch.ribbon, looks, 2 * series.unit_m);
+                    8 * series.unit_m);
+                epoch.rows = trace(series, epoch.ribbon, looks, 8 * series.unit_m);
                 epochs.push_back(std::move(epoch));
                 continue;
             }

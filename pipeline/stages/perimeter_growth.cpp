@@ -138,13 +138,14 @@ constexpr double kDetourReach = 12;
 /// Fills in what the looks say about a detour: refined path, presence per look, the best time of
 /// change.
 Candidate look_at_detour(const Series& series, const Centreline& ring, Detour detour,
-                         std::span<const int> after, double reach_m) {
+                         std::span<const int> after) {
     Candidate c;
     c.detour = std::move(detour);
-    c.ribbon = make_ribbon(
-        series, centreline_of_path(c.detour.path_px, series.gsd_m, series.unit_m), reach_m);
+    c.ribbon =
+        make_ribbon(series, centreline_of_path(c.detour.path_px, series.gsd_m, series.unit_m),
+                    kDetourReach * series.unit_m);
     const Plane mean = mean_support(c.ribbon, after);
-    c.rows = trace(series, c.ribbon, after, reach_m);
+    c.rows = trace(series, c.ribbon, after, kDetourReach * series.unit_m);
     c.path_px = path_at(series, c.ribbon, c.rows);
     c.there = presence_in_scenes(series, c.ribbon, c.rows);
     c.mean = compare_with_parallels(series, mean, seen_in_any(c.ribbon, after), c.rows,
@@ -163,11 +164,6 @@ Candidate look_at_detour(const Series& series, const Centreline& ring, Detour de
         if (sum > c.score) c.score = sum, c.change = change;
     }
     return c;
-}
-
-Candidate look_at_detour(const Series& series, const Centreline& ring, Detour detour,
-                         std::span<const int> after) {
-    return look_at_detour(series, ring, std::move(detour), after, kDetourReach * series.unit_m);
 }
 
 /// Mean share of pieces seen in some looks.
@@ -344,9 +340,8 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
                                series.resolution_m),
                 ring, c.detour, series.gsd_m, series.resolution_m, series.options.max_detour_m);
             const double worth = straight.worth, sigma = straight.area_sigma_m2;
-            c = look_at_detour(series, ring, std::move(straight.detour), all.subspan(split),
-                               2 * series.unit_m);
-            c.path_px = c.detour.path_px;  // straight sides stay straight
+            c = look_at_detour(series, ring, std::move(straight.detour), all.subspan(split));
+            c.path_px = c.detour.path_px;  // lines nearby speak for it, but straight stays straight
             c.region_px = region_between(ring, c.detour, c.path_px);
             c.ground = worth;
             c.area_sigma_m2 = sigma;

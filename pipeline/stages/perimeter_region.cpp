@@ -43,6 +43,7 @@ cv::Mat window_correlation(const cv::Mat& a, const cv::Mat& b, int side) {
 
 /// Evidence that each corner of the whole outline must bring.
 constexpr double kPricePerCorner = 1.5;
+constexpr double kFolded = -1e9;  ///< worth of what is no border at all
 /// A border of free shape stands against a moved side when it is worth more than so many times as
 /// much.
 constexpr double kFreeBorderMustExplain = 4;
@@ -115,9 +116,27 @@ struct Trial {
             gone += (corner - leaves + count) % count <= stretch ? 1 : 0;
         return static_cast<int>(inner) + (straight ? 0 : 2) - gone;
     }
+    /// No border of walls: sides that cross, or a corner sharper than 45°. Such paths walk along a
+    /// line to and fro and are paid for it twice.
+    static bool folded(const std::vector<Point>& path) {
+        for (std::size_t i = 1; i + 1 < path.size(); ++i) {
+            const Point in = path[i] - path[i - 1], on = path[i + 1] - path[i];
+            if (dot(in, on) < -std::cos(std::numbers::pi / 4) * norm(in) * norm(on)) return true;
+        }
+        const auto side = [](Point a, Point b, Point p) { return cross(b - a, p - a); };
+        for (std::size_t i = 0; i + 1 < path.size(); ++i)
+            for (std::size_t k = i + 2; k + 1 < path.size(); ++k)
+                if (side(path[i], path[i + 1], path[k]) * side(path[i], path[i + 1], path[k + 1]) <
+                        0 &&
+                    side(path[k], path[k + 1], path[i]) * side(path[k], path[k + 1], path[i + 1]) <
+                        0)
+                    return true;
+        return false;
+    }
     /// path: with the two ring points at its ends.
     double worth(const std::vector<Point>& path, int leaves, int returns,
                  bool straight = false) const {
+        if (folded(path)) return kFolded;
         double region = 0, seen = 0;
         for (std::size_t i = 0; i + 1 < path.size(); ++i) {
             region += swept_by(path[i], path[i + 1]);
@@ -458,6 +477,7 @@ StraightDetour straightened(const GainField& field, const ChangedGround& ground,
     }
     if (best_moved && kFreeBorderMustExplain * best_moved->worth >= shape.worth)
         shape = *best_moved;
+    if (shape.worth <= kFolded) return out;
     const std::vector<Point>& corners = shape.corners;
     const int leaves = shape.leaves, returns = shape.returns;
     const double best = shape.worth;
