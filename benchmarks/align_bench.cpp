@@ -6,6 +6,7 @@
 //                         dabancheng; may be repeated; all by default
 //   --series FOLDER       a simulated series; may be repeated
 //   --network             star, chain and joint solution of each simulated series
+//   --neighbours N        of each scene in the network (default: the option's own)
 //   --all-pairs           of each simulated series, not only those with its middle scene
 //   --peers               ask OpenCV's methods too
 //   --csv FILE            one line per case and method
@@ -210,7 +211,7 @@ void print_table(const std::vector<Row>& rows) {
 
 /// Each series registered to its middle scene three ways: every scene by itself (star), consecutive
 /// scenes chained, and as a network. True residuals of all scenes together.
-void network(const std::vector<std::string>& folders) {
+void network(const std::vector<std::string>& folders, int neighbours) {
     fmt::print(
         "\n| series | scenes | star | chain | joint | joint, tie points near | star, there | "
         "closure m, median | variance factor | CPU s star / ties / joint |\n"
@@ -230,7 +231,8 @@ void network(const std::vector<std::string>& folders) {
         const auto image = [&](int i) -> const AlignImage& {
             return images[static_cast<std::size_t>(i)];
         };
-        const AlignOptions options;
+        AlignOptions options;
+        if (neighbours >= 0) options.neighbours = neighbours;
         std::clock_t start = std::clock();
         const auto lap = [&] {
             const std::clock_t now = std::clock();
@@ -376,7 +378,7 @@ int main(int count, char** arguments) {
     if (count < 2) {
         fmt::print(stderr,
                    "usage: align_bench DATA [--split tune|report] [--group NAME]… [--series "
-                   "FOLDER]… [--network] [--all-pairs] [--peers] [--csv FILE]\n");
+                   "FOLDER]… [--network] [--neighbours N] [--all-pairs] [--peers] [--csv FILE]\n");
         return 2;
     }
     const std::string data = arguments[1];
@@ -384,6 +386,7 @@ int main(int count, char** arguments) {
     std::vector<std::string> groups, series;
     bool all_pairs = false, peers = false, networks = false;
     std::string csv;
+    int neighbours = -1;
     for (int i = 2; i < count; ++i) {
         const std::string option = arguments[i];
         const std::string value = i + 1 < count ? arguments[i + 1] : "";
@@ -407,6 +410,8 @@ int main(int count, char** arguments) {
             series.push_back(value);
         else if (option == "--csv")
             csv = value;
+        else if (option == "--neighbours")
+            neighbours = std::atoi(value.c_str());
         else {
             fmt::print(stderr, "align_bench: unknown option {}\n", option);
             return 2;
@@ -431,7 +436,7 @@ int main(int count, char** arguments) {
         if (wanted("joplin")) joplin_cases(data, take);
         if (wanted("arosics")) arosics_case(data, take);
         if (!rows.empty()) print_table(rows);
-        if (networks) network(series);
+        if (networks) network(series, neighbours);
         if (wanted("dabancheng")) dabancheng(data);
         if (!csv.empty()) {
             std::ofstream file(csv);

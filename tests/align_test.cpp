@@ -386,6 +386,23 @@ TEST(Align, HardPairsAreRegisteredOrRefusedForAReason) {
     expect_honest(align(leaning, reference, {}), truth, n, 1, "30 degrees off nadir");
 }
 
+TEST(Align, ViewsThatDifferAreNotTrustedWhereNothingTellsCrownsFromGround) {
+    const int n = 320;
+    const Ground ground(35, n);
+    const Displacement truth = [](Point p) { return p + Point{1.6, -0.7}; };
+    Scene reference = render(ground, n, n, 0.5, same, plain, 2, 61),
+          target = render(ground, n, n, 0.5, inverse(truth), exposed, 8, 62);
+    EXPECT_EQ(align(target, reference, {}).status, RegistrationStatus::pass) << "views not known";
+    reference.info.off_nadir_deg = 5, reference.info.view_azimuth_deg = 90;
+    target.info.off_nadir_deg = 6, target.info.view_azimuth_deg = 95;
+    EXPECT_EQ(align(target, reference, {}).status, RegistrationStatus::pass) << "nearly one view";
+    target.info.off_nadir_deg = 20, target.info.view_azimuth_deg = 270;
+    const Alignment found = align(target, reference, {});
+    EXPECT_EQ(found.status, RegistrationStatus::warn);
+    EXPECT_NE(found.reason.find("crowns"), std::string::npos) << found.reason;
+    EXPECT_NEAR(found.lean_m, 6 * (std::tan(5 / 57.29578) + std::tan(20 / 57.29578)), 0.01);
+}
+
 TEST(Align, RepeatedRoofsAreNotTakenForEachOther) {
     const int n = 320;
     const Ground ground(33, n);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 #include <mutex>
+#include <numbers>
 #include <opencv2/core.hpp>
 
 #include "stages/align_judge.h"
@@ -155,6 +156,20 @@ void take_fit(const Fit& found, const std::vector<Match>& matches, const Grid& g
         }
 }
 
+/// Crowns of a forest (METHODS 2: 5–7 m) seen from both views: by how much they part, m.
+double crowns_apart_m(const SceneInfo& a, const SceneInfo& b) {
+    constexpr double kCrownHeight = 6;
+    if (!a.off_nadir_deg || !b.off_nadir_deg || !a.view_azimuth_deg || !b.view_azimuth_deg)
+        return 0;
+    const auto lean = [](const SceneInfo& info) {
+        const double radians = std::numbers::pi / 180;
+        const double t = std::tan(std::min(80.0, *info.off_nadir_deg) * radians),
+                     azimuth = *info.view_azimuth_deg * radians;
+        return Point{t * std::sin(azimuth), t * std::cos(azimuth)};
+    };
+    return kCrownHeight * norm(lean(a) - lean(b));
+}
+
 /// The finest level keeps at least two pixels per resolved pixel.
 int base_step(double coarser, int smallest) {
     int base = 1;
@@ -279,6 +294,7 @@ Alignment register_pair(const AlignImage& target, const AlignImage& reference,
         return failed(out, fmt::format("only {} of {} windows agree with each other{}",
                                        found.ok ? found.kept : 0, tried, seen));
     take_fit(found, harvested.matches, grid, gsd, other_season(target.info, reference.info), out);
+    out.lean_m = found.layered ? 0 : crowns_apart_m(target.info, reference.info);
     judge(out, width, height, gsd, options);
     return out;
 }

@@ -80,6 +80,10 @@ struct Alignment {
     double support_radius_px = 0;  ///< a tie point holds the model this far: 45 m, half a window
     /// Share of the grid that near a kept tie point; elsewhere the model is carried on.
     double supported_fraction = 0;
+    /// How far crowns would stand off the ground between the two views, m, when nothing tells
+    /// whether the tie points show crowns or ground; 0 when that is told, or the views are not
+    /// known.
+    double lean_m = 0;
     int windows = 0;            ///< that showed enough ground to be matched
     double hidden_share = 0;    ///< of the target
     double empty_radius_m = 0;  ///< largest circle without a kept tie point

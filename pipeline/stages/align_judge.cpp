@@ -97,6 +97,11 @@ void judge(Alignment& a, int width, int height, double gsd, const AlignOptions& 
             "by {:.1f} m{}",
             a.rmse_m, 100 * a.supported_fraction,
             std::sqrt((variance - near_variance) / std::max(1.0, cells - near)), hidden));
+    if (a.lean_m / a.effective_gsd_m > options.pass_px)
+        warn(
+            fmt::format("the views differ, and nothing tells open ground from forest here: where "
+                        "the tie points show crowns, the ground is off by up to {:.1f} m",
+                        a.lean_m));
     if (a.supported_fraction < kLeastSupport)
         warn(fmt::format(
             "tie points hold only {:.0f} % of the area; elsewhere the model is carried on{}",

@@ -653,10 +653,10 @@ Agreement settle(const std::vector<Match>& matches, const std::vector<char>& see
 /// times its own standard error.
 bool crowns_lean(const std::vector<Match>& matches, const std::vector<char>& seeds,
                  const Agreement& agreed, const Frame& frame, const FitOptions& options) {
-    std::vector<char> ground = agreed.use;
+    // The ground by itself, not as the field of all bends it.
+    const std::vector<char> ground = consensus(matches, seeds, options.tolerance_px, 0.1, frame);
     std::vector<std::size_t> dark;
     for (std::size_t i = 0; i < matches.size(); ++i) {
-        if (seeds[i] == 0) ground[i] = 0;
         if (seeds[i] == 0 && matches[i].passed) dark.push_back(i);
     }
     Solution solution;
@@ -712,6 +712,7 @@ Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& optio
     }
     if (!agreed.ok) return out;
     out.choice = agreed.choice;
+    out.layered = layered;
     HeldOut& held = agreed.held;
     use = std::move(agreed.use);
     std::vector<double> prior(matches.size(), 1.0);

@@ -42,10 +42,11 @@ struct Fit {
     Warp warp;
     ModelChoice choice;
     int kept = 0, passed = 0;
-    int canopy = 0;       ///< of the kept ones
-    double lean_px = 0;   ///< RMS of what was taken off them
-    double rmse_px = 0;   ///< leave-block-out, kept matches
-    double noise_px = 0;  ///< of one match, per axis
+    bool layered = false;  ///< crowns were told from open ground
+    int canopy = 0;        ///< of the kept ones
+    double lean_px = 0;    ///< RMS of what was taken off them
+    double rmse_px = 0;    ///< leave-block-out, kept matches
+    double noise_px = 0;   ///< of one match, per axis
     /// Standard error of the model per axis (px) at (i·sigma_spacing_px, j·sigma_spacing_px), row
     /// by row; 0 for global models.
     double sigma_spacing_px = 64;
