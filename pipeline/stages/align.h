@@ -18,7 +18,7 @@ struct AlignOptions {
     double pass_px =
         0.5;  ///< held-out RMSE up to which a registration passes, in true sensor pixels
     double warn_px = 1.0;
-    int neighbours = 1;  ///< in season that each scene of a series is also matched to; 0: the
+    int neighbours = 0;  ///< in season that each scene of a series is also matched to; 0: the
                          ///< reference alone
 };
 template <class Visitor>
