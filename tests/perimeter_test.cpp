@@ -310,7 +310,8 @@ TEST(Straightened, TheGroundPullsABadBorderToTheNewOne) {
     first.path_px = {{140, 120}, {180, 125}, {215, 135}, {210, 165}, {180, 170}, {140, 175}};
     const double sign = signed_area(ring.points_px);
     ASSERT_GT(sign, 0);
-    const StraightDetour found = straightened(field, ground, ring, first, gsd_m, resolution_m);
+    const StraightDetour found =
+        straightened(field, ground, ring, first, gsd_m, resolution_m, 1000);
     EXPECT_GT(found.worth, 0);
     EXPECT_GT(found.area_sigma_m2, 0);
     Ring region(found.detour.path_px.begin(), found.detour.path_px.end());
@@ -318,6 +319,45 @@ TEST(Straightened, TheGroundPullsABadBorderToTheNewOne) {
     for (int i = found.detour.returns; i != found.detour.leaves; i = (i + count - 1) % count)
         region.push_back(ring.points_px[static_cast<std::size_t>(i)]);
     EXPECT_GT(polygon_iou(region, grown, 1), 0.85);
+}
+
+TEST(Straightened, ASideThatMovesOutGoesOnStraightPastDisturbedGround) {
+    // The camp grows to the right; beside the upper wall a strip is disturbed, too. The walls show.
+    const double gsd_m = 3.5, resolution_m = 10;
+    const Ring camp{{60, 100}, {140, 100}, {140, 180}, {60, 180}},
+        grown{{140, 100}, {260, 100}, {260, 180}, {140, 180}},
+        disturbed{{140, 100}, {150, 100}, {150, 80}, {260, 80}, {260, 180}, {140, 180}};
+    const auto looks = looks_at_ground(340, 280, disturbed);
+    const int before[] = {0, 1, 2}, after[] = {3, 4, 5};
+    const ChangedGround ground = changed_ground(looks, before, after, gsd_m, resolution_m);
+    GainField field;
+    for (int k = 0; k < kLineDirections; ++k) field.gain.emplace_back(340, 280);
+    for (int i = 0; i < 120; ++i)
+        for (const int y : {100, 180}) field.gain[0].at(140 + i, y) = 0.6F;
+    for (int y = 100; y < 180; ++y) field.gain[kLineDirections / 2].at(260, y) = 0.6F;
+    const Centreline ring = centreline_of_ring(camp, gsd_m, 4);
+    const auto nearest = [&](Point place) {
+        int best = 0;
+        for (int i = 0; i < static_cast<int>(ring.points_px.size()); ++i)
+            if (distance(ring.points_px[static_cast<std::size_t>(i)], place) <
+                distance(ring.points_px[static_cast<std::size_t>(best)], place))
+                best = i;
+        return best;
+    };
+    Detour first;  // what a search comes back with: spikes, and the strip
+    first.leaves = nearest({130, 100});
+    first.returns = nearest({140, 175});
+    first.path_px = {{130, 100}, {150, 78},  {200, 84}, {255, 76},
+                     {258, 120}, {230, 170}, {140, 175}};
+    const StraightDetour found =
+        straightened(field, ground, ring, first, gsd_m, resolution_m, 1000);
+    ASSERT_EQ(found.detour.path_px.size(), 4U);
+    Ring region(found.detour.path_px.begin(), found.detour.path_px.end());
+    EXPECT_GT(polygon_iou(region, grown, 1), 0.93);
+    // Known to no better than the windows blur, and to no worse than a quarter of what it is.
+    const double area_m2 = std::abs(signed_area(grown)) * gsd_m * gsd_m;
+    EXPECT_GT(found.area_sigma_m2, 0.03 * area_m2);
+    EXPECT_LT(found.area_sigma_m2, 0.25 * area_m2);
 }
 
 TEST(Straightened, LeavesThePathAloneWhereTheGroundDoesNotTell) {
@@ -332,7 +372,7 @@ TEST(Straightened, LeavesThePathAloneWhereTheGroundDoesNotTell) {
     first.leaves = 0;
     first.returns = static_cast<int>(ring.points_px.size()) / 4;
     first.path_px = {ring.points_px.front(), {90, 30}, ring.points_px[ring.points_px.size() / 4]};
-    const StraightDetour found = straightened(field, ground, ring, first, 3.5, 10);
+    const StraightDetour found = straightened(field, ground, ring, first, 3.5, 10, 1000);
     EXPECT_EQ(found.detour.path_px.size(), first.path_px.size());
     EXPECT_EQ(found.worth, 0);
 }

@@ -189,6 +189,15 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
             const std::vector<int> looks(series.usable.begin() + start,
                                          series.usable.begin() + end);
             epoch.ring_px = with_changes(ring, applied);
+            if (!shows_walls(series.unit_m)) {
+                // What the ground has told, a line does not know better.
+                epoch.ribbon = make_ribbon(
+                    series, centreline_of_ring(epoch.ring_px, series.gsd_m, series.unit_m),
+                    8 * series.unit_m);
+                epoch.rows = trace(series, epoch.ribbon, looks, 8 * series.unit_m);
+                epochs.push_back(std::move(epoch));
+                continue;
+            }
             for (const double reach : {8 * series.unit_m, 3 * series.unit_m}) {
                 const Ring clean = without_spurs(epoch.ring_px, 3 * series.unit_m / series.gsd_m,
                                                  100 * series.unit_m / series.gsd_m);
@@ -211,7 +220,9 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         Epoch& epoch = epochs[e];
         const int end =
             e + 1 < epochs.size() ? epochs[e + 1].start : static_cast<int>(series.usable.size());
-        const Ring simple = simplify_ring(epoch.ring_px, 0.2 * series.unit_m / series.gsd_m);
+        const double straight_m =
+            shows_walls(series.unit_m) ? 0.2 * series.unit_m : 0.5 * series.resolution_m;
+        const Ring simple = simplify_ring(epoch.ring_px, straight_m / series.gsd_m);
         const GeodesicMeasure size = measure(simple);
         const std::vector<Presence> seen = presence_in_scenes(series, epoch.ribbon, epoch.rows);
         for (int u = epoch.start; u < end; ++u) {

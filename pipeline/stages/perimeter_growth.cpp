@@ -333,14 +333,16 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
             Candidate& c = candidates[static_cast<std::size_t>(k)];
             if (c.change <= first || !c.detour.outside) return;
             const auto split = static_cast<std::size_t>(c.change);
-            StraightDetour straight =
-                straightened(gain_between(series, all.first(split), all.subspan(split),
-                                          ring.points_px, series.options.max_detour_m),
-                             changed_ground(series.evidence, all.first(split), all.subspan(split),
-                                            series.gsd_m, series.resolution_m),
-                             ring, c.detour, series.gsd_m, series.resolution_m);
+            StraightDetour straight = straightened(
+                gain_between(series, all.first(split), all.subspan(split), ring.points_px,
+                             series.options.max_detour_m),
+                changed_ground(series.evidence, all.first(split), all.subspan(split), series.gsd_m,
+                               series.resolution_m),
+                ring, c.detour, series.gsd_m, series.resolution_m, series.options.max_detour_m);
             const double worth = straight.worth, sigma = straight.area_sigma_m2;
             c = look_at_detour(series, ring, std::move(straight.detour), all.subspan(split));
+            c.path_px = c.detour.path_px;  // lines nearby speak for it, but straight stays straight
+            c.region_px = region_between(ring, c.detour, c.path_px);
             c.ground = worth;
             c.area_sigma_m2 = sigma;
         });

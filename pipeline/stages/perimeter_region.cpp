@@ -6,6 +6,7 @@
 #include <numbers>
 #include <opencv2/core.hpp>
 #include <opencv2/imgproc.hpp>
+#include <optional>
 
 namespace fenceline {
 namespace {
@@ -40,8 +41,12 @@ cv::Mat window_correlation(const cv::Mat& a, const cv::Mat& b, int side) {
     return (window_mean(a.mul(b), side) - mean_a.mul(mean_b)) / root;
 }
 
-/// Evidence per corner that it must bring.
+/// Evidence that each corner of the whole outline must bring.
 constexpr double kPricePerCorner = 1.5;
+constexpr double kFolded = -1e9;  ///< worth of what is no border at all
+/// A border of free shape stands against a moved side when it is worth more than so many times as
+/// much.
+constexpr double kFreeBorderMustExplain = 4;
 
 Plane best_around(const Plane& plane) {
     Plane out(plane.width(), plane.height());
@@ -60,6 +65,7 @@ struct Trial {
     Plane columns;                     ///< running sums of (change - middle) along the rows
     std::vector<double> swept;         ///< of the same, around the ring up to each point
     std::vector<std::uint8_t> inside;  ///< of the ring, per pixel
+    std::vector<int> corners;          ///< of the ring: indices of its points
     double background_gain = 0;
     double per_window = 1, per_stretch = 1;  ///< pixels² and pixels that count as one
 
@@ -100,18 +106,47 @@ struct Trial {
         }
         return sum / steps * length / per_stretch;
     }
-    /// corners: with the two ring points at its ends.
-    double worth(const std::vector<Point>& corners, int leaves, int returns) const {
+    /// Corners of the outline that the detour adds, less those of the ring that it does away with.
+    /// straight: the detour's first and last side go on with the ring's.
+    int more_corners(std::size_t inner, int leaves, int returns, bool straight) const {
+        const int count = static_cast<int>(ring.size()),
+                  stretch = (returns - leaves + count) % count;
+        int gone = 0;
+        for (const int corner : this->corners)
+            gone += (corner - leaves + count) % count <= stretch ? 1 : 0;
+        return static_cast<int>(inner) + (straight ? 0 : 2) - gone;
+    }
+    /// No border of walls: sides that cross, or a corner sharper than 45°. Such paths walk along a
+    /// line to and fro and are paid for it twice.
+    static bool folded(const std::vector<Point>& path) {
+        for (std::size_t i = 1; i + 1 < path.size(); ++i) {
+            const Point in = path[i] - path[i - 1], on = path[i + 1] - path[i];
+            if (dot(in, on) < -std::cos(std::numbers::pi / 4) * norm(in) * norm(on)) return true;
+        }
+        const auto side = [](Point a, Point b, Point p) { return cross(b - a, p - a); };
+        for (std::size_t i = 0; i + 1 < path.size(); ++i)
+            for (std::size_t k = i + 2; k + 1 < path.size(); ++k)
+                if (side(path[i], path[i + 1], path[k]) * side(path[i], path[i + 1], path[k + 1]) <
+                        0 &&
+                    side(path[k], path[k + 1], path[i]) * side(path[k], path[k + 1], path[i + 1]) <
+                        0)
+                    return true;
+        return false;
+    }
+    /// path: with the two ring points at its ends.
+    double worth(const std::vector<Point>& path, int leaves, int returns,
+                 bool straight = false) const {
+        if (folded(path)) return kFolded;
         double region = 0, seen = 0;
-        for (std::size_t i = 0; i + 1 < corners.size(); ++i) {
-            region += swept_by(corners[i], corners[i + 1]);
-            seen += line(corners[i], corners[i + 1]);
+        for (std::size_t i = 0; i + 1 < path.size(); ++i) {
+            region += swept_by(path[i], path[i + 1]);
+            seen += line(path[i], path[i + 1]);
         }
         double along =
             swept[static_cast<std::size_t>(returns)] - swept[static_cast<std::size_t>(leaves)];
         if (returns < leaves) along += swept.back();
         return (region - along) / per_window + seen -
-               kPricePerCorner * static_cast<double>(corners.size() - 2);
+               kPricePerCorner * more_corners(path.size() - 2, leaves, returns, straight);
     }
 };
 
@@ -119,8 +154,130 @@ struct Trial {
 struct Shape {
     std::vector<Point> corners;
     int leaves = 0, returns = 0;
+    bool straight = false;  ///< its ends go on with the ring's sides
     double worth = 0;
 };
+
+/// Corners of a ring as indices of its points: what is left of it within the tolerance, without
+/// sides shorter than least.
+std::vector<int> corners_of(const std::vector<Point>& ring, double tolerance, double least) {
+    std::vector<cv::Point2f> all, few;
+    for (const Point p : ring) all.emplace_back(static_cast<float>(p.x), static_cast<float>(p.y));
+    cv::approxPolyDP(all, few, tolerance, true);
+    std::vector<int> corners;
+    for (const cv::Point2f p : few) {
+        int best = 0;
+        for (int i = 0; i < static_cast<int>(all.size()); ++i)
+            if (cv::norm(all[static_cast<std::size_t>(i)] - p) <
+                cv::norm(all[static_cast<std::size_t>(best)] - p))
+                best = i;
+        corners.push_back(best);
+    }
+    std::sort(corners.begin(), corners.end());
+    corners.erase(std::unique(corners.begin(), corners.end()), corners.end());
+    const auto at = [&](std::size_t k) {
+        return ring[static_cast<std::size_t>(corners[k % corners.size()])];
+    };
+    while (corners.size() > 3) {
+        std::size_t shortest = 0;
+        for (std::size_t k = 1; k < corners.size(); ++k)
+            if (distance(at(k), at(k + 1)) < distance(at(shortest), at(shortest + 1))) shortest = k;
+        if (distance(at(shortest), at(shortest + 1)) >= least) break;
+        // Of its two ends the one that matters less.
+        const std::size_t n = corners.size(), next = (shortest + 1) % n;
+        const auto area = [&](std::size_t k) {
+            return std::abs(cross(at(k) - at(k + n - 1), at(k + 1) - at(k + n - 1)));
+        };
+        corners.erase(corners.begin() +
+                      static_cast<std::ptrdiff_t>(area(shortest) <= area(next) ? shortest : next));
+    }
+    return corners;
+}
+
+/// A straight line through the points of a side (its ends left out): a point on it and its
+/// direction, along the ring.
+std::pair<Point, Point> fitted_side(const std::vector<Point>& ring, int from, int to) {
+    const int count = static_cast<int>(ring.size()), length = (to - from + count) % count,
+              spare = length / 8;
+    Point mean{};
+    std::vector<Point> points;
+    for (int i = spare; i <= length - spare; ++i)
+        points.push_back(ring[static_cast<std::size_t>((from + i) % count)]);
+    for (const Point p : points) mean = mean + (1.0 / static_cast<double>(points.size())) * p;
+    double xx = 0, xy = 0, yy = 0;
+    for (const Point p : points) {
+        const Point d = p - mean;
+        xx += d.x * d.x;
+        xy += d.x * d.y;
+        yy += d.y * d.y;
+    }
+    const double angle = 0.5 * std::atan2(2 * xy, xx - yy);
+    Point along{std::cos(angle), std::sin(angle)};
+    if (dot(along, points.back() - points.front()) < 0) along = -1.0 * along;
+    return {mean, along};
+}
+
+/// The best border that moves one side of the ring outwards between its neighbours, which go
+/// straight on: how walled ground grows as a rule, and no corner more than before. Empty when no
+/// such move is worth anything. most: longest move in pixels; blur: a sensor's pixel in pixels (a
+/// neighbour's direction is known to that over its length, so far its continuation may lean).
+std::optional<Shape> moved_side(const Trial& trial, std::size_t side, int most, double blur) {
+    const std::size_t n = trial.corners.size();
+    if (n < 3) return std::nullopt;
+    Shape shape;
+    shape.straight = true;
+    shape.leaves = trial.corners[side];
+    shape.returns = trial.corners[(side + 1) % n];
+    const Point a = trial.ring[static_cast<std::size_t>(shape.leaves)],
+                b = trial.ring[static_cast<std::size_t>(shape.returns)];
+    const auto [on_first, first] =
+        fitted_side(trial.ring, trial.corners[(side + n - 1) % n], shape.leaves);
+    const auto [on_last, last] =
+        fitted_side(trial.ring, shape.returns, trial.corners[(side + 2) % n]);
+    const Point start = on_first + dot(a - on_first, first) * first,
+                end = on_last + dot(b - on_last, last) * last;
+    const auto lean_of = [&](std::size_t from, std::size_t to) {
+        return blur /
+               std::max(4 * blur,
+                        distance(trial.ring[static_cast<std::size_t>(trial.corners[from % n])],
+                                 trial.ring[static_cast<std::size_t>(trial.corners[to % n])]));
+    };
+    const double most_first = lean_of(side + n - 1, side), most_last = lean_of(side + 1, side + 2);
+    // How far the two go, and how far each leans away from where it points.
+    std::array<double, 4> move{};
+    const auto with = [&](const std::array<double, 4>& m) {
+        Shape other = shape;
+        const double lean_first = std::clamp(m[2], -most_first * m[0], most_first * m[0]),
+                     lean_last = std::clamp(m[3], -most_last * m[1], most_last * m[1]);
+        other.corners = {a, start + m[0] * first + lean_first * Point{first.y, -first.x},
+                         end - m[1] * last + lean_last * Point{last.y, -last.x}, b};
+        other.worth = trial.worth(other.corners, other.leaves, other.returns, true);
+        return other;
+    };
+    Shape best;
+    for (int d = 2; d <= most; d += 2) {
+        const std::array<double, 4> m{static_cast<double>(d), static_cast<double>(d), 0, 0};
+        Shape other = with(m);
+        if (best.corners.empty() || other.worth > best.worth) best = std::move(other), move = m;
+    }
+    for (double step = 16; step >= 1;) {
+        bool moved = false;
+        for (std::size_t k = 0; k < move.size(); ++k)
+            for (const double by : {-step, step}) {
+                std::array<double, 4> m = move;
+                m[k] += by;
+                if (m[0] < 2 || m[1] < 2 || m[0] > most || m[1] > most) continue;
+                Shape other = with(m);
+                if (!(other.worth > best.worth)) continue;
+                best = std::move(other);
+                move = m;
+                moved = true;
+            }
+        if (!moved) step /= 2;
+    }
+    if (best.corners.empty() || best.worth <= 0) return std::nullopt;
+    return best;
+}
 
 /// Moves corners by `step` pixels and ends along the ring while that is worth it, then by half of
 /// it, down to one pixel.
@@ -129,6 +286,7 @@ void descend(const Trial& trial, Shape& shape, int step) {
         {{1, 0}, {-1, 0}, {0, 1}, {0, -1}, {1, 1}, {-1, 1}, {1, -1}, {-1, -1}}};
     constexpr int kMostSweeps = 24;
     const int count = static_cast<int>(trial.ring.size());
+    shape.straight = false;
     const auto take_better = [&](Shape other) {
         other.worth = trial.worth(other.corners, other.leaves, other.returns);
         if (!(other.worth > shape.worth)) return false;
@@ -201,7 +359,7 @@ ChangedGround changed_ground(std::span<const LineEvidence> evidence, std::span<c
 
 StraightDetour straightened(const GainField& field, const ChangedGround& ground,
                             const Centreline& ring, const Detour& first, double gsd_m,
-                            double resolution_m) {
+                            double resolution_m, double max_distance_m) {
     StraightDetour out{first, 0};
     if (ground.change.width() == 0 || field.gain.size() != kLineDirections ||
         first.path_px.size() < 3)
@@ -223,6 +381,8 @@ StraightDetour straightened(const GainField& field, const ChangedGround& ground,
                                  ground.change.height() - 1);
         return static_cast<double>(ground.change.at(u, v));
     };
+    trial.corners =
+        corners_of(trial.ring, 1.5 * resolution_m / pixel_m, 6 * resolution_m / pixel_m);
     std::vector<Point> path;
     for (const Point p : first.path_px) path.push_back(in_field(p));
 
@@ -303,6 +463,21 @@ StraightDetour straightened(const GainField& field, const ChangedGround& ground,
         if (!(next.worth > shape.worth)) break;
         shape = std::move(next);
     }
+    // A side that moves out as a whole, where the first path's ground lies before it. It has two
+    // numbers to fit where a free border has twenty, and is how walls are built: a free border must
+    // explain far more to be believed instead (disturbed ground beside the walls always explains a
+    // little more).
+    const int farthest = static_cast<int>(max_distance_m / pixel_m);
+    std::optional<Shape> best_moved;
+    for (std::size_t side = 0; side < trial.corners.size(); ++side) {
+        std::optional<Shape> moved = moved_side(trial, side, farthest, resolution_m / pixel_m);
+        if (!moved || (best_moved && moved->worth <= best_moved->worth)) continue;
+        const Ring gained(moved->corners.begin(), moved->corners.end());
+        if (polygon_iou(gained, region, 4) >= 0.3) best_moved = std::move(moved);
+    }
+    if (best_moved && kFreeBorderMustExplain * best_moved->worth >= shape.worth)
+        shape = *best_moved;
+    if (shape.worth <= kFolded) return out;
     const std::vector<Point>& corners = shape.corners;
     const int leaves = shape.leaves, returns = shape.returns;
     const double best = shape.worth;
@@ -323,7 +498,7 @@ StraightDetour straightened(const GainField& field, const ChangedGround& ground,
                 if (i > 0) moved[i] = moved[i] + static_cast<double>(sign * (k + 1)) * across;
                 if (i + 2 < corners.size())
                     moved[i + 1] = moved[i + 1] + static_cast<double>(sign * (k + 1)) * across;
-                if (trial.worth(moved, leaves, returns) < best - 2) break;
+                if (trial.worth(moved, leaves, returns, shape.straight) < best - 2) break;
                 ++k;
             }
             return k;

@@ -31,10 +31,11 @@ struct StraightDetour {
 
 /// The detour with straight sides that explains the ground best, from a first path: changed ground
 /// inside and unchanged ground outside (region competition: Zhu & Yuille 1996) plus the gain along
-/// the sides, less a price per corner. Corners move, slide along the ring and vanish as long as
-/// that is worth it.
+/// the sides, less a price per corner of the whole outline. Corners move, slide along the ring and
+/// vanish as long as that is worth it. Against that stands each side of the ring moved outwards as
+/// a whole (by at most max_distance_m), its neighbours going straight on: it costs no corner.
 StraightDetour straightened(const GainField& field, const ChangedGround& ground,
                             const Centreline& ring, const Detour& first, double gsd_m,
-                            double resolution_m);
+                            double resolution_m, double max_distance_m);
 
 }  // namespace fenceline
