@@ -162,7 +162,7 @@ int keep(const std::vector<std::string>& arguments) {
                        area, observing);
     };
     const std::size_t middle = infos.size() / 2;
-    const AlignReference reference = prepare_reference(scene_at(infos[middle], {}));
+    const AlignImage reference = prepare_image(scene_at(infos[middle], {}));
     std::vector<Warp> warps(infos.size());
     std::vector<double> sensor_m(infos.size(), 0.0);
     for (std::size_t i = 0; i < infos.size(); ++i) {

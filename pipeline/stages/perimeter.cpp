@@ -27,10 +27,26 @@ bool shows_line(const Presence& look, bool stands) {
            log_likelihood_ratio(look) > 0 &&
            2 * (look.won + look.lost) >= static_cast<int>(look.pieces.size());
 }
+
+/// The scenes in which a line is seen. A line that is there from some time on was there before the
+/// first look that shows it clearly as far back as the looks speak for it, taken together: the most
+/// likely time of the change (one share that falls short by a piece or two does not move it).
 std::vector<int> scenes_that_show(const Series& series, std::span<const Presence> looks) {
+    const auto look = [&](std::size_t u) -> const Presence& {
+        return looks[static_cast<std::size_t>(series.usable[u])];
+    };
+    const std::size_t count = series.usable.size();
+    std::size_t clear = 0;
+    while (clear < count && !shows_line(look(clear), false)) ++clear;
+    std::size_t first = clear;
+    double sum = 0, best = 0;
+    for (std::size_t u = clear; u-- > 0 && clear < count;) {
+        sum += log_likelihood_ratio(look(u));
+        if (sum > best && shows_line(look(u), true)) best = sum, first = u;
+    }
     std::vector<int> out;
-    for (const int i : series.usable)
-        if (shows_line(looks[static_cast<std::size_t>(i)], !out.empty())) out.push_back(i);
+    for (std::size_t u = first; u < count; ++u)
+        if (shows_line(look(u), true)) out.push_back(series.usable[u]);
     return out;
 }
 
