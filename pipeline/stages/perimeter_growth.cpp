@@ -132,6 +132,10 @@ bool stretches_overlap(const Detour& a, const Detour& b, int count) {
     return inside(a.leaves, b) || inside(b.leaves, a);
 }
 
+/// Independent windows of changed ground, less the price of its corners, that a new border must
+/// gain where walls are not seen.
+constexpr double kLeastWorth = 10;
+
 /// Share of its pieces that looks must see of a border which they did not draw: between what true
 /// growth reaches there and what no growth does (METHODS of the project: 60–83 % against 24–30 %).
 constexpr double kHeldBackShare = 0.45;
@@ -348,6 +352,8 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
             c.path_px = c.detour.path_px;  // lines nearby speak for it, but straight stays straight
             c.region_px = region_between(ring, c.detour, c.path_px);
             c.ground = worth;
+            // A line alone is any road or row of fields here.
+            if (worth < kLeastWorth) c.change = 0;
             c.area_sigma_m2 = sigma;
         });
         // Starts and dates that end in other borders of the same ground: how far they disagree.
