@@ -214,7 +214,7 @@ void join_series(Series& series, const SceneStore& store, const RunOptions& opti
     parallel_in_order(
         static_cast<int>(pairs.size()), series.in_flight,
         [&](int k) {
-            const auto [target, neighbour] = pair_at(k);
+            const SeriesPair pair = pair_at(k);
             const auto prepared = [&](int i) {
                 return prepare_image(*store.get(static_cast<std::size_t>(i)));
             };
@@ -222,8 +222,8 @@ void join_series(Series& series, const SceneStore& store, const RunOptions& opti
                 return at(series, i).alignment.target_from_reference;
             };
             return attempt([&] {
-                return align_between(prepared(target), warp(target), prepared(neighbour),
-                                     warp(neighbour), options.align);
+                return align_between(prepared(pair.target), warp(pair.target),
+                                     prepared(pair.neighbour), warp(pair.neighbour), options.align);
             });
         },
         [&](int k, Attempt<Alignment> tried) {
