@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace fenceline {
@@ -10,16 +11,13 @@ namespace {
 
 constexpr std::size_t kLine = 64, kHugePage = std::size_t{2} << 20;
 
-std::size_t round_up(std::size_t bytes, std::size_t unit) {
-    return (bytes + unit - 1) / unit * unit;
-}
-
 }  // namespace
 
 void* allocate_plane(std::size_t bytes) {
     const bool large = bytes >= 2 * kHugePage;
-    void* memory = std::aligned_alloc(large ? kHugePage : kLine, round_up(bytes, kLine));
-    if (memory == nullptr) throw std::bad_alloc();
+    void* memory = nullptr;
+    if (posix_memalign(&memory, large ? kHugePage : kLine, std::max(bytes, kLine)) != 0)
+        throw std::bad_alloc();
     // The tail that fills no huge page stays on small ones: no memory is spent on alignment.
     if (large) madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
     return memory;
