@@ -352,8 +352,9 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
             c.path_px = c.detour.path_px;  // lines nearby speak for it, but straight stays straight
             c.region_px = region_between(ring, c.detour, c.path_px);
             c.ground = worth;
-            // A line alone is any road or row of fields here.
-            if (worth < kLeastWorth) c.change = 0;
+            // A line alone is any road or row of fields here, and a border of free shape can follow
+            // the edges of fields that changed: what is not a moved side is not claimed.
+            if (worth < kLeastWorth || !straight.moved_side) c.change = 0;
             c.area_sigma_m2 = sigma;
         });
         // Starts and dates that end in other borders of the same ground: how far they disagree.

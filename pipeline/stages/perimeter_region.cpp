@@ -482,6 +482,7 @@ StraightDetour straightened(const GainField& field, const ChangedGround& ground,
     const int leaves = shape.leaves, returns = shape.returns;
     const double best = shape.worth;
     out.worth = best;
+    out.moved_side = shape.straight;
     // How far each side could move before two windows' worth is lost, its 95 % interval; never less
     // than the windows blur.
     double variance = 0;

@@ -27,6 +27,8 @@ struct StraightDetour {
     double area_sigma_m2 = 0;  ///< of the ground that it encloses: how far its sides could move
     double worth =
         0;  ///< in independent windows of changed ground gained and stretches of line seen
+    bool moved_side =
+        false;  ///< a side of the ring moved out as a whole, its neighbours going straight on
 };
 
 /// The detour with straight sides that explains the ground best, from a first path: changed ground
