@@ -169,13 +169,19 @@ inline Raster image(int scene) {
         const double tone = random.uniform(-70.0, 90.0);
         const Ring field = box(c, random.uniform(60.0, 190.0), random.uniform(40.0, 120.0),
                                random.uniform(-40.0, 40.0));
-        cv::Mat layer = ground.clone();
+        cv::Rect reach{static_cast<int>(c.x) - 160, static_cast<int>(c.y) - 160, 320, 320};
+        reach &= cv::Rect{0, 0, g.width, g.height};
+        if (reach.empty()) continue;
+        cv::Mat under = ground(reach), layer = under.clone();
+        Ring there = field;
+        for (Point& p : there)
+            p = p - Point{static_cast<double>(reach.x), static_cast<double>(reach.y)};
         const bool green = (k + scene) % 3 == 0;
-        cv::fillPoly(layer, std::vector{poly(field)},
+        cv::fillPoly(layer, std::vector{poly(there)},
                      cv::Scalar(290 + tone, 350 + tone * (green ? 1.6 : 1.0),
                                 350 + tone * (green ? 0.5 : 1.2)),
                      cv::LINE_AA, 4);
-        cv::addWeighted(layer, 0.55, ground, 0.45, 0, ground);
+        cv::addWeighted(layer, 0.55, under, 0.45, 0, under);
     }
     const auto line = [&](const Ring& ring, double width, const cv::Scalar& colour) {
         cv::polylines(ground, std::vector{poly(ring)}, true, colour, static_cast<int>(width),
