@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/local_frame.h"
 #include "core/projection.h"
+#include "evaluate/pixels.h"
 #include "input/truth.h"
 
 namespace fenceline {
@@ -179,6 +180,78 @@ TEST(Evaluate, MovedByTenMetresFails) {
     EXPECT_LT(figure(score, "line_completeness_5m"), 0.1);
     EXPECT_LT(figure(score, "line_correctness_2m"), 0.1);
     EXPECT_NEAR(figure(score, "area_error"), 0, 1e-6) << "the area alone does not show it";
+}
+
+TEST(Evaluate, PixelsOfTruthAsReportAreRightOfNothingMissedAndMovedOnesFall) {
+    const SeriesScore perfect = scored(make_truth());
+    const double ground = 800 * 300;
+    EXPECT_NEAR(perfect.find("pixels_line_recall")->denominator, ground, 0.01 * ground);
+    // Three outlines of 20 × 8 m (two came or went at their own time), seven posts of 12.6 m².
+    EXPECT_NEAR(perfect.find("pixels_structures_recall")->denominator, 2 * 160 + 7 * 12.57, 25);
+    for (const char* group : {"pixels_structures_", "pixels_line_"})
+        for (const char* what : {"precision", "recall", "f1", "iou", "kappa"})
+            EXPECT_NEAR(figure(perfect, std::string(group) + what), 1, 1e-12) << group << what;
+
+    const SeriesScore empty = scored({});
+    for (const char* group : {"pixels_structures_", "pixels_line_"}) {
+        for (const char* what : {"recall", "f1", "iou", "kappa"})
+            EXPECT_EQ(figure(empty, std::string(group) + what), 0) << group << what;
+        EXPECT_TRUE(std::isnan(figure(empty, std::string(group) + "precision")));
+    }
+
+    Report report = make_truth();
+    move(report, {0, 10});
+    SeriesScore score = scored(report);
+    EXPECT_EQ(figure(score, "pixels_structures_f1"), 0) << "the houses are 8 m deep";
+    EXPECT_LE(figure(score, "pixels_structures_kappa"), 0);
+    EXPECT_NEAR(figure(score, "pixels_line_iou"), 290.0 / 310, 0.01) << "300 m deep";
+    report = make_truth();
+    move(report, {0, 4});
+    EXPECT_NEAR(figure(scored(report), "pixels_structures_recall"), 0.4, 0.1) << "half of a house";
+
+    report = make_truth();
+    for (auto& c : report.changes)
+        c.last_not_seen = report.scenes[3].datetime, c.first_seen = report.scenes[4].datetime;
+    EXPECT_EQ(figure(scored(report), "pixels_line_f1"), 0) << "the wrong interval";
+    report = make_truth();
+    for (auto& c : report.changes) c.state = "candidate";
+    EXPECT_EQ(figure(scored(report), "pixels_line_f1"), 0) << "candidates are not claimed";
+}
+
+TEST(Evaluate, PixelsThatNoSceneShowsAreNotAskedFor) {
+    Report truth = make_truth();
+    for (auto& s : truth.structures)
+        if (s.kind == "building" && s.last_not_seen)
+            for (auto& o : s.observations) o.seen = "not_observable";
+    const SeriesScore score = scored(make_truth(), truth);
+    EXPECT_LT(score.find("pixels_structures_recall")->denominator, 160 + 7 * 12.57 + 25);
+    EXPECT_EQ(figure(score, "pixels_structures_precision"), 1);
+}
+
+TEST(Evaluate, PixelCountsByHandAndPooledKappa) {
+    const auto box = [](double x, double y, double w, double h) {
+        return Ring{{x, y}, {x + w, y}, {x + w, y + h}, {x, y + h}};
+    };
+    const std::vector<ChangedGround> truth{{1, true, box(-5, -5, 10, 10)},
+                                           {1, true, box(0, 0, 10, 5)}},
+        reported{{1, true, box(0, 0, 10, 10)}, {2, false, box(0, 0, 2, 2)}},
+        unknown{{1, true, box(8, 8, 2, 2)}};
+    const PixelCounts n = count_pixels(truth, reported, unknown, 3, 1000);
+    EXPECT_EQ(n.true_positive, 50);         // 10 × 5
+    EXPECT_EQ(n.false_positive, 46 + 4);    // 100 − 50 − 4 unknown, and 4 lost ones
+    EXPECT_EQ(n.false_negative, 125 - 50);  // 100 + 50 − 25 twice
+    EXPECT_EQ(n.true_negative, 6 * 1000 - 4 - 50 - 50 - 75);
+
+    Figure table{"k", "d", "", Figure::Pooling::kappa, "", 0, 0, {20, 10, 5, 15}};
+    EXPECT_NEAR(table.value(), 0.4, 1e-12) << "observed .7, by chance .5";
+    EXPECT_EQ(table.cases(), 35);
+    SeriesScore a, b;
+    a.figures = {table};
+    table.samples = {0, 0, 0, 0};
+    b.figures = {table};
+    const auto families = aggregate(std::vector{a, b}, {});
+    EXPECT_NEAR(families[0].figures[0].value, 0.4, 1e-12) << "counts are summed";
+    EXPECT_EQ(families[0].figures[0].series, 1);
 }
 
 TEST(Evaluate, TheFrameOfTheReferenceIsAllowedFor) {

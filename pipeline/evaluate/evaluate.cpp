@@ -16,6 +16,7 @@
 #include "core/assignment.h"
 #include "core/local_frame.h"
 #include "core/projection.h"
+#include "evaluate/pixels.h"
 
 namespace fenceline {
 namespace {
@@ -31,6 +32,15 @@ double percentile(std::vector<double> values, double share) {
     return i + 1 < values.size() ? values[i] * (1 - t) + values[i + 1] * t : values[i];
 }
 
+/// Cohen 1960, of one table or several, summed.
+double kappa(const std::vector<double>& tables) {
+    std::array<double, 4> n{};
+    for (std::size_t i = 0; i < tables.size(); ++i) n[i % 4] += tables[i];
+    const auto [hit, wrong, missed, rest] = n;
+    const double chance = (hit + wrong) * (wrong + rest) + (hit + missed) * (missed + rest);
+    return chance > 0 ? 2 * (hit * rest - missed * wrong) / chance : kNaN;
+}
+
 double pooled_value(Figure::Pooling pooling, double numerator, double denominator,
                     const std::vector<double>& samples) {
     switch (pooling) {
@@ -40,6 +50,8 @@ double pooled_value(Figure::Pooling pooling, double numerator, double denominato
             return percentile(samples, 0.5);
         case Figure::Pooling::percentile_90:
             return percentile(samples, 0.9);
+        case Figure::Pooling::kappa:
+            return kappa(samples);
     }
     return kNaN;
 }
@@ -572,6 +584,7 @@ struct Scorer {
         new_post_count();
         dating();
         false_changes();
+        pixels();
     }
 
     void new_post_count() {
@@ -621,13 +634,14 @@ struct Scorer {
         }
     }
 
-    void false_changes() {
-        double area_m2 = 0;
+    double watched_area_m2() const {
         if (truth.site && truth.site->area_lonlat.size() >= 3)
-            area_m2 = measure_ring(truth.site->area_lonlat).area_m2;
-        else if (report.grid.width > 0)
-            area_m2 =
-                report.grid.gsd_m * report.grid.gsd_m * report.grid.width * report.grid.height;
+            return measure_ring(truth.site->area_lonlat).area_m2;
+        return report.grid.gsd_m * report.grid.gsd_m * report.grid.width * report.grid.height;
+    }
+
+    void false_changes() {
+        const double area_m2 = watched_area_m2();
         double wrong = 0, wrong_structures = 0;
         for (const auto& c : report.changes) {
             if (!confirmed(c) || true_positives.contains(&c)) continue;
@@ -653,6 +667,116 @@ struct Scorer {
             wrong, area_m2 * 1e-6, "1/km²");
         share("false_structures_per_km2", "the same, buildings and posts only", wrong_structures,
               area_m2 * 1e-6, "1/km²");
+    }
+
+    // --- pixels
+    // -----------------------------------------------------------------------------------------------
+
+    /// The truth's scenes that are scored, in time order.
+    std::vector<const ReportScene*> scored_scenes() const {
+        std::vector<const ReportScene*> out;
+        for (const auto& scene : truth.scenes) {
+            bool left_out = false;
+            report_scene_of(scene, left_out);
+            if (!left_out && scene.datetime) out.push_back(&scene);
+        }
+        std::stable_sort(out.begin(), out.end(), [](const ReportScene* a, const ReportScene* b) {
+            return *a->datetime < *b->datetime;
+        });
+        return out;
+    }
+    /// The scene that first shows a true change after one that shows the state before it; -1: none.
+    int first_shown(const ReportChange& c, const std::vector<const ReportScene*>& scenes) const {
+        const ReportStructure* structure = nullptr;
+        for (const auto& s : truth.structures)
+            if (c.structure && s.id == *c.structure && !s.observations.empty()) structure = &s;
+        const bool removed = c.kind.rfind("removed_", 0) == 0;
+        bool before = false;
+        for (std::size_t i = 0; i < scenes.size(); ++i) {
+            if (structure == nullptr) {
+                const bool after = c.first_seen && *scenes[i]->datetime >= *c.first_seen;
+                if (after) return before ? static_cast<int>(i) : -1;
+                before = true;
+                continue;
+            }
+            for (const auto& o : structure->observations) {
+                if (o.scene != scenes[i]->id) continue;
+                if (o.seen == (removed ? "absent" : "present") && before)
+                    return static_cast<int>(i);
+                before = before || o.seen == (removed ? "present" : "absent");
+            }
+        }
+        return -1;
+    }
+    int first_claimed(const ReportChange& c, const std::vector<const ReportScene*>& scenes) const {
+        const auto last = static_cast<int>(scenes.size()) - 1;
+        for (int i = 1; c.first_seen && i < last; ++i)
+            if (scenes[static_cast<std::size_t>(i)]->datetime->seconds() >
+                c.first_seen->seconds() - 1)
+                return i;
+        return last;
+    }
+
+    void pixels() {
+        const auto scenes = scored_scenes();
+        for (const bool line : {false, true}) {
+            std::vector<ChangedGround> actual, claimed_ground, unknown;
+            const auto ground = [&](const ReportChange& c, int interval, bool of_truth) {
+                ChangedGround g{interval,
+                                c.kind.rfind("new_", 0) == 0 || c.kind == "perimeter_expansion",
+                                in_metres(c.footprint, of_truth)};
+                if (c.kind.find("guard_post") != std::string::npos) {
+                    const Point p = in_metres(c.position, of_truth);
+                    g.ring.clear();
+                    for (int k = 0; k < 32; ++k)
+                        g.ring.push_back(p + kPostRadius_m * Point{std::cos(k * kTurn / 32),
+                                                                   std::sin(k * kTurn / 32)});
+                }
+                return g;
+            };
+            const auto belongs = [&](const ReportChange& c) {
+                const bool structure = c.kind == "new_building" || c.kind == "removed_building" ||
+                                       c.kind == "new_guard_post" || c.kind == "removed_guard_post";
+                return line ? c.kind.rfind("perimeter_", 0) == 0 : structure;
+            };
+            for (const auto& c : truth.changes) {
+                if (!belongs(c) || !happened(c)) continue;
+                const int shown_in = first_shown(c, scenes);
+                if (shown_in > 0)
+                    actual.push_back(ground(c, shown_in, true));
+                else
+                    for (std::size_t i = 1; i < scenes.size(); ++i)
+                        unknown.push_back(ground(c, static_cast<int>(i), true));
+            }
+            for (const auto& c : report.changes)
+                if (belongs(c) && claimed(c))
+                    claimed_ground.push_back(ground(c, first_claimed(c, scenes), false));
+            pixel_figures(line ? "line" : "structures",
+                          line ? "ground that the line gained or lost"
+                               : "buildings (outlines) and posts (discs of 4 m) that came or went",
+                          count_pixels(actual, claimed_ground, unknown,
+                                       static_cast<int>(scenes.size()), watched_area_m2()));
+        }
+    }
+    static constexpr double kPostRadius_m = 2, kTurn = 6.283185307179586;
+
+    void pixel_figures(const std::string& group, const std::string& what, const PixelCounts& n) {
+        const std::string name = "pixels_" + group;
+        share(name + "_precision",
+              "pixels of 1 m and intervals between consecutive scenes, " + what +
+                  ": share of those reported (confirmed or provisional, in the interval that ends "
+                  "with first_seen) that are true, appeared and disappeared apart",
+              n.true_positive, n.true_positive + n.false_positive);
+        share(name + "_recall", "the same: share of the true ones that are reported",
+              n.true_positive, n.true_positive + n.false_negative);
+        share(name + "_f1", "the same: 2·right / (reported + true)", 2 * n.true_positive,
+              2 * n.true_positive + n.false_positive + n.false_negative);
+        share(name + "_iou", "the same: right / (reported or true)", n.true_positive,
+              n.true_positive + n.false_positive + n.false_negative);
+        samples(name + "_kappa",
+                "the same: Cohen's kappa over all pixels of the area of interest and all intervals",
+                "", Figure::Pooling::kappa,
+                {n.true_positive, n.false_positive, n.false_negative, n.true_negative});
     }
 };
 
@@ -752,7 +876,18 @@ std::string shown(double value) {
 
 double Figure::value() const { return pooled_value(pooling, numerator, denominator, samples); }
 double Figure::cases() const {
-    return pooling == Pooling::share ? denominator : static_cast<double>(samples.size());
+    switch (pooling) {
+        case Pooling::share:
+            return denominator;
+        case Pooling::kappa: {
+            double changed = 0;
+            for (std::size_t i = 0; i < samples.size(); ++i)
+                if (i % 4 < 3) changed += samples[i];
+            return changed;
+        }
+        default:
+            return static_cast<double>(samples.size());
+    }
 }
 
 const Figure* SeriesScore::find(const std::string& name, const std::string& stratum) const {

@@ -38,15 +38,18 @@ struct Figure {
         share,          ///< sum of numerators / sum of denominators
         median,         ///< of all samples
         percentile_90,  ///< of all samples
+        kappa,          ///< Cohen's, of summed counts: samples are true positives, false positives,
+                        ///< false negatives, true negatives, again and again
     };
     std::string name, definition, unit;
     Pooling pooling = Pooling::share;
     std::string stratum;                    ///< scenes that it is made of; empty: all
     double numerator = 0, denominator = 0;  ///< share
-    std::vector<double> samples;            ///< median, percentile_90
+    std::vector<double> samples;            ///< median, percentile_90, kappa
     /// NaN when there is nothing to measure it on.
     double value() const;
-    /// What it rests on: the denominator, or the number of samples.
+    /// What it rests on: the denominator, the number of samples, or (kappa) of pixels that changed
+    /// in the truth or the report.
     double cases() const;
 };
 
