@@ -411,6 +411,34 @@ TEST(Findings, NothingThatRestsOnCandidatesAloneIsMoreThanLikely) {
               "unlikely");
 }
 
+TEST(Findings, WhatIsNotConfirmedIsNotAlmostCertain) {
+    struct Expected {
+        double half_width;
+        const char *confidence, *likelihood;
+    };
+    for (const auto& [half_width, confidence, likelihood] :
+         {Expected{0.05, "moderate", "very likely"}, Expected{0.30, "low", "likely"}}) {
+        Case c = series({2005, 2007, 2009}, {6e5, 9e5, 9e5}, {3200, 3800, 3800});
+        add_growth(c, 0, 1, "provisional");
+        c.perimeter.growth[0].area_ratio_ci = {1.5 - half_width, 1.5 + half_width};
+        const auto growth =
+            of_kind(write_findings(c.report, c.perimeter), "perimeter_area_growth").at(0);
+        EXPECT_EQ(growth.confidence, confidence);
+        EXPECT_EQ(growth.likelihood, likelihood);
+    }
+    Case c = series({2005, 2007, 2009}, {6e5, 6e5, 6e5}, {3200, 3200, 3200});
+    for (int i = 0; i < 5; ++i) {
+        add_post_change(c, "new_guard_post", {20.0 * i, 40}, 0, 1, 0.9);
+        c.report.changes.back().state = "provisional";
+    }
+    const auto likelihood = [&] {
+        return of_kind(write_findings(c.report, c.perimeter), "new_guard_posts").at(0).likelihood;
+    };
+    EXPECT_EQ(likelihood(), "very likely");  // 1 − 0.1⁵, but the test has not been passed
+    c.report.changes.back().state = "confirmed";
+    EXPECT_EQ(likelihood(), "almost certain");
+}
+
 TEST(Findings, LikelihoodWordsFollowTheScale) {
     EXPECT_EQ(likelihood_word(0.95), "almost certain");
     EXPECT_EQ(likelihood_word(0.949), "very likely");

@@ -103,6 +103,9 @@ struct Grade {
 /// What rests on candidates alone is "likely" at the best: by their state the evidence for them is
 /// below the test's threshold.
 constexpr double kMostForCandidates = 0.79;
+/// What has not passed the test is "very likely" at the best, and no more than "likely" where the
+/// confidence is low as well: nobody should read "almost certain" beside "low".
+constexpr double kMostForProvisional = 0.94, kMostForDoubtful = 0.79;
 
 /// Half widths of intervals, as shares of the value, from which a figure is no longer known well,
 /// and from which hardly more than its order of magnitude is told.
@@ -201,6 +204,17 @@ struct Writer {
         grade_scenes(grade, scenes);
     }
 
+    /// How probable a statement may be called that rests on these changes.
+    static double most_for(const std::vector<const ReportChange*>& changes, const Grade& grade) {
+        bool provisional = false;
+        for (const ReportChange* c : changes) {
+            if (c->state == "confirmed") return 1;
+            provisional = provisional || c->state == "provisional";
+        }
+        if (!provisional) return kMostForCandidates;
+        return grade.score == 0 ? kMostForDoubtful : kMostForProvisional;
+    }
+
     // --- perimeter
     // --------------------------------------------------------------------------------------------
 
@@ -255,7 +269,6 @@ struct Writer {
                 if (perimeter.changes[i].old_line_stands)
                     old_stands = perimeter.changes[i].old_line_stands;
             }
-            if (!standing) probability = std::min(probability, kMostForCandidates);
             Grade grade;
             grade_changes(grade, changes);
             if (supported < 0.7)
@@ -275,24 +288,25 @@ struct Writer {
                                 with_interval(c.area_m2, ci, area_unit(c.area_m2)), interval),
                     "perimeter_extension",
                     {{"area_m2", c.area_m2}, {"area_m2_low", ci.low}, {"area_m2_high", ci.high}},
-                    probability, grade, evidence);
+                    std::min(probability, most_for(changes, grade)), grade, evidence);
                 continue;
             }
             for (const TracedPerimeter* p : {a, b})
                 if (const ReportScene* s = scene(p->scene)) evidence.push_back(s->id);
             const PerimeterGrowth& growth = perimeter.growth[members.front()];
-            growth_sentence("Perimeter area", growth.area_ratio, growth.area_ratio_ci, a->area_m2,
-                            b->area_m2, a->area_ci, b->area_ci,
-                            area_unit(std::max(a->area_m2, b->area_m2)), interval, standing,
-                            old_stands ? (*old_stands ? " The former line still stands."
-                                                      : " The former line is gone.")
-                                       : "",
-                            "perimeter_area_growth", "m2", "area", probability, grade, evidence);
+            growth_sentence(
+                "Perimeter area", growth.area_ratio, growth.area_ratio_ci, a->area_m2, b->area_m2,
+                a->area_ci, b->area_ci, area_unit(std::max(a->area_m2, b->area_m2)), interval,
+                standing,
+                old_stands
+                    ? (*old_stands ? " The former line still stands." : " The former line is gone.")
+                    : "",
+                "perimeter_area_growth", "m2", "area", probability, grade, changes, evidence);
             growth_sentence("The length of the perimeter line", growth.length_ratio,
                             growth.length_ratio_ci, a->length_m, b->length_m, a->length_ci,
                             b->length_ci, length_unit(std::max(a->length_m, b->length_m)), interval,
                             standing, "", "perimeter_length_growth", "m", "length", probability,
-                            grade, evidence);
+                            grade, changes, evidence);
         }
     }
 
@@ -301,9 +315,11 @@ struct Writer {
                          const Unit& unit, const std::string& interval, bool standing,
                          const std::string& more, const char* kind, const char* suffix,
                          const char* name, double probability, Grade grade,
+                         const std::vector<const ReportChange*>& changes,
                          const std::vector<std::string>& evidence) {
         const bool grew = ratio >= 1;
         grade_interval(grade, grew ? "growth" : "shrinkage", ratio - 1, ratio_ci, kGrowthWidths);
+        probability = std::min(probability, most_for(changes, grade));
         // Shrinking turns the interval round: "by 20 % (15–25 %)".
         const double share = 100 * std::abs(ratio - 1);
         const double low = 100 * (grew ? ratio_ci.low - 1 : 1 - ratio_ci.high);
@@ -563,7 +579,8 @@ struct Writer {
                                              {"count_high", static_cast<double>(n.high)},
                                              {"confirmed", static_cast<double>(confirmed)}};
         if (with_area) values["area_m2"] = area;
-        add(statement + ".", kind, values, 1 - none, grade, evidence);
+        add(statement + ".", kind, values, std::min(1 - none, most_for(changes, grade)), grade,
+            evidence);
     }
 
     /// What stands, provisionally at least: what is published. Candidates are listed, not counted.
