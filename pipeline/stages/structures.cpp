@@ -249,12 +249,16 @@ std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects
     const StructureView view = structure_view(scene);
     const bool posts_visible = posts_observable(view, options);
     const double metre = 1 / view.gsd_m;
+    constexpr double kMostUnseen = 0.2, kMostSnow = 0.2;
     parallel_items(static_cast<int>(objects.size()), [&](int i) {
         const Detection& object = objects[static_cast<std::size_t>(i)];
         Look& look = looks[static_cast<std::size_t>(i)];
+        bool snow = false;
         if (!std::isfinite(object.centre_px.x) || !std::isfinite(object.centre_px.y)) return;
         if (object.kind == StructureKind::guard_post) {
-            if (!posts_visible || unseen_share(scene, object.centre_px, 6 * metre) > 0.2) return;
+            if (!posts_visible || unseen_share(scene, object.centre_px, 6 * metre) > kMostUnseen)
+                return;
+            snow = snow_share(scene, object.centre_px, 6 * metre) > kMostSnow;
             const PostLook seen = look_at_post(view, object, 1.5 * metre);
             look.score = seen.log_odds;
             look.log_likelihood_ratio = post_llr(seen.log_odds);
@@ -267,8 +271,9 @@ std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects
             OrientedRectangle r = rectangle_of(object.footprint_px);
             const double across = 2 * std::min(r.half_a, r.half_b) * view.gsd_m;
             if (across / view.effective_gsd_m < 2.5) return;
-            if (unseen_share(scene, r.centre, std::max(r.half_a, r.half_b) + 2 * metre) > 0.2)
-                return;
+            const double around = std::max(r.half_a, r.half_b) + 2 * metre;
+            if (unseen_share(scene, r.centre, around) > kMostUnseen) return;
+            snow = snow_share(scene, r.centre, around) > kMostSnow;
             r.centre = r.centre + roof_shift(view, object.height_m);
             const BuildingLook seen = look_at_building(view, r);
             look.score = seen.log_odds;
@@ -284,6 +289,8 @@ std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects
         }
         look.seen = look.log_likelihood_ratio > 0 ? Seen::present : Seen::absent;
         if (look.seen == Seen::absent) look.height_m.reset();
+        // What snow does not show may lie under it.
+        if (look.seen == Seen::absent && snow) look = {};
     });
     return looks;
 }

@@ -188,19 +188,34 @@ float sample(const Plane& plane, Point px) {
     return top + fy * (bottom - top);
 }
 
-double unseen_share(const Scene& scene, Point px, double radius_px) {
+namespace {
+
+/// Share of a square of half side radius_px that the predicate holds for, 0–1; 1 for no square.
+template <class Predicate>
+double share_around(Point px, double radius_px, const Predicate& holds) {
     if (!(std::abs(px.x) < 1e9) || !(std::abs(px.y) < 1e9)) return 1;
     const int x0 = static_cast<int>(std::floor(px.x - radius_px)),
               x1 = static_cast<int>(std::floor(px.x + radius_px));
     const int y0 = static_cast<int>(std::floor(px.y - radius_px)),
               y1 = static_cast<int>(std::floor(px.y + radius_px));
-    int unseen = 0, all = 0;
+    int some = 0, all = 0;
     for (int y = y0; y <= y1; ++y)
-        for (int x = x0; x <= x1; ++x, ++all)
-            unseen += !scene.masks.contains(x, y) || (scene.masks.at(x, y) & (kHidden | kSnow)) != 0
-                          ? 1
-                          : 0;
-    return all > 0 ? static_cast<double>(unseen) / all : 1;
+        for (int x = x0; x <= x1; ++x, ++all) some += holds(x, y) ? 1 : 0;
+    return all > 0 ? static_cast<double>(some) / all : 1;
+}
+
+}  // namespace
+
+double unseen_share(const Scene& scene, Point px, double radius_px) {
+    return share_around(px, radius_px, [&](int x, int y) {
+        return !scene.masks.contains(x, y) || (scene.masks.at(x, y) & kHidden) != 0;
+    });
+}
+
+double snow_share(const Scene& scene, Point px, double radius_px) {
+    return share_around(px, radius_px, [&](int x, int y) {
+        return scene.masks.contains(x, y) && (scene.masks.at(x, y) & kSnow) != 0;
+    });
 }
 
 double clip_log_odds(double value) {

@@ -49,9 +49,12 @@ std::vector<Detection> detect_posts(const StructureView& view, std::span<const R
 /// Bilinear value at a position; positions outside take the border's value. The plane may not be
 /// empty.
 float sample(const Plane& plane, Point px);
-/// Share of pixels that cannot be looked at (hidden, snow, outside) within a square of half side
+/// Share of pixels that cannot be looked at (hidden, outside) within a square of half side
 /// radius_px, 0–1.
 double unseen_share(const Scene& scene, Point px, double radius_px);
+/// The same for pixels that are snow, or so bright and white in its season that they may be: a
+/// pale roof is often taken for it. What is seen there is seen; what is not may lie under it.
+double snow_share(const Scene& scene, Point px, double radius_px);
 
 /// log(p / (1 − p)) of a linear model, clipped to ±12.
 double clip_log_odds(double value);
