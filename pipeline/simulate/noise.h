@@ -25,6 +25,11 @@ inline std::uint32_t hash(std::uint32_t seed, std::int32_t x, std::int32_t y) {
     return mix(seed ^ mix(static_cast<std::uint32_t>(x) * 0x9e3779b1U ^
                           mix(static_cast<std::uint32_t>(y) + 0x85ebca6bU)));
 }
+/// The largest whole number that is not larger.
+inline std::int32_t floor_of(float x) {
+    const auto n = static_cast<std::int32_t>(x);
+    return n - (static_cast<float>(n) > x ? 1 : 0);
+}
 /// [0, 1)
 inline float unit(std::uint32_t h) { return static_cast<float>(h >> 8) * (1.0F / 16777216.0F); }
 /// Nearly Gaussian, mean 0, sigma 1 (sum of four uniform bytes).
@@ -65,10 +70,9 @@ class NoiseTexture {
     explicit NoiseTexture(std::uint32_t seed);
     /// Bilinear, position in texels.
     std::array<float, 4> operator()(float x, float y) const {
-        const float fx = std::floor(x), fy = std::floor(y);
-        const float u = x - fx, v = y - fy;
-        const auto i = static_cast<std::uint32_t>(static_cast<std::int32_t>(fx)),
-                   j = static_cast<std::uint32_t>(static_cast<std::int32_t>(fy));
+        const std::int32_t fx = floor_of(x), fy = floor_of(y);
+        const float u = x - static_cast<float>(fx), v = y - static_cast<float>(fy);
+        const auto i = static_cast<std::uint32_t>(fx), j = static_cast<std::uint32_t>(fy);
         const std::uint32_t i0 = i & (kSize - 1), i1 = (i + 1) & (kSize - 1),
                             j0 = (j & (kSize - 1)) * kSize, j1 = ((j + 1) & (kSize - 1)) * kSize;
         const float *a = &texels_[4 * static_cast<std::size_t>(j0 + i0)],

@@ -31,6 +31,33 @@ Spectrum blend(const Spectrum& a, const Spectrum& b, float t) {
     return out;
 }
 
+/// What a sensor's bands see of a spectrum: all four or the first three as they are, one band the
+/// weighted mean. Everything that is painted is linear in it, so that one band is painted as one.
+template <std::size_t N>
+using Colour = std::array<float, N>;
+template <std::size_t N>
+constexpr Colour<N> seen(const Spectrum& s) {
+    if constexpr (N == 1) {
+        return {0.18F * s[0] + 0.30F * s[1] + 0.32F * s[2] + 0.20F * s[3]};
+    } else {
+        Colour<N> out{};
+        for (std::size_t k = 0; k < N; ++k) out[k] = s[k];
+        return out;
+    }
+}
+template <std::size_t N>
+Colour<N> mixed(const Colour<N>& a, const Colour<N>& b, float t) {
+    Colour<N> out;
+    for (std::size_t k = 0; k < N; ++k) out[k] = a[k] + t * (b[k] - a[k]);
+    return out;
+}
+/// e to the x, relative error under 3e-4 where |x| < 3 (a tone: |x| < 1, 1e-6).
+float tone_of(float x) {
+    const float q = 0.25F * std::clamp(x, -3.0F, 3.0F);
+    const float e = 1 + q * (1 + q * (0.5F + q * (1.0F / 6 + q * (1.0F / 24 + q * (1.0F / 120)))));
+    return (e * e) * (e * e);
+}
+
 /// The plants' year at 40° north-east Asia (leaf-out in May, harvest September–October).
 struct Season {
     float grass = 0;   ///< greenness 0–1
@@ -193,7 +220,7 @@ struct Work {
     int x0 = 0, y0 = 0, width = 0,
         height = 0;                  ///< in work samples of the image; may start below zero
     Values<float> world_x, world_y;  ///< local metres of each sample's ground
-    Values<float> band[4];           ///< reflectance of the upper surface
+    Values<float> band[4];           ///< reflectance of the upper surface, in the bands of Colour
     Values<float> top;               ///< height of things above the ground, metres
     Values<float> tilt;              ///< Lambert factor against flat ground
     Values<float> ground;            ///< terrain height
@@ -210,16 +237,22 @@ struct Work {
     std::size_t size() const {
         return static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
     }
+    /// Covers a share of a sample with a colour.
+    template <std::size_t N>
+    void cover(std::size_t k, float share, const Colour<N>& colour, float tone) {
+        for (std::size_t b = 0; b < N; ++b) band[b][k] += share * (colour[b] * tone - band[b][k]);
+    }
     Values<std::uint32_t> hit;    ///< what is seen at a sample
     Values<std::uint8_t> facade;  ///< 1: it is seen from the side
     Values<float> rows;           ///< radiance, blurred along x
     /// Bare flat ground in full sun. The memory stays from tile to tile: touching it for the first
     /// time is a third of the time otherwise.
-    void clear() {
+    void clear(std::size_t bands) {
         const std::size_t n = size();
         world_x.resize(n);
         world_y.resize(n);
-        for (auto& values : band) values.resize(n);  // painted wherever it can come into view
+        for (std::size_t b = 0; b < bands; ++b)
+            band[b].resize(n);  // painted wherever it can come into view
         top.assign(n, 0);
         tilt.assign(n, 1);
         ground.resize(n);
@@ -263,47 +296,54 @@ void place_samples(const Context& c, Work& w) {
         for (int i = floor_div(w.x0, kKnot); i * kKnot < w.x0 + w.width; ++i) {
             const Point a = knot(i, j), b = knot(i + 1, j), d = knot(i, j + 1),
                         e = knot(i + 1, j + 1);
+            const int x_from = std::max(i * kKnot, w.x0),
+                      x_to = std::min((i + 1) * kKnot, w.x0 + w.width);
             for (int y = std::max(j * kKnot, w.y0); y < std::min((j + 1) * kKnot, w.y0 + w.height);
-                 ++y)
-                for (int x = std::max(i * kKnot, w.x0);
-                     x < std::min((i + 1) * kKnot, w.x0 + w.width); ++x) {
-                    const double u = static_cast<double>(x - i * kKnot) / kKnot,
-                                 v = static_cast<double>(y - j * kKnot) / kKnot;
-                    const Point p = (1 - v) * ((1 - u) * a + u * b) + v * ((1 - u) * d + u * e);
-                    w.world_x[w.at(x - w.x0, y - w.y0)] = static_cast<float>(p.x);
-                    w.world_y[w.at(x - w.x0, y - w.y0)] = static_cast<float>(p.y);
+                 ++y) {
+                const double v = static_cast<double>(y - j * kKnot) / kKnot;
+                const Point left = (1 - v) * a + v * d, right = (1 - v) * b + v * e;
+                const Point step = (1.0 / kKnot) * (right - left);
+                float* out_x = &w.world_x[w.at(x_from - w.x0, y - w.y0)];
+                float* out_y = &w.world_y[w.at(x_from - w.x0, y - w.y0)];
+                for (int x = x_from; x < x_to; ++x) {
+                    const auto n = static_cast<double>(x - i * kKnot);
+                    out_x[x - x_from] = static_cast<float>(left.x + n * step.x);
+                    out_y[x - x_from] = static_cast<float>(left.y + n * step.y);
                 }
+            }
         }
 }
 
 /// The slow fields around a tile, sampled on a lattice of world positions and interpolated.
 struct LandLattice {
+    using Node = std::array<float, 8>;  ///< the fields of Land, slope (Lambert factor), two unused
     int i0 = 0, j0 = 0, columns = 0, rows = 0;
-    std::vector<Land> nodes;
-    std::vector<float> slope;  ///< Lambert factor
+    std::vector<Node> nodes;
     LandLattice(const Context& c, double x_low, double y_low, double x_high, double y_high) {
         i0 = static_cast<int>(std::floor(x_low / kLandCell)) - 1;
         j0 = static_cast<int>(std::floor(y_low / kLandCell)) - 1;
         columns = static_cast<int>(std::floor(x_high / kLandCell)) + 3 - i0;
         rows = static_cast<int>(std::floor(y_high / kLandCell)) + 3 - j0;
         nodes.resize(static_cast<std::size_t>(columns) * static_cast<std::size_t>(rows));
-        slope.resize(nodes.size(), 1.0F);
         for (int j = 0; j < rows; ++j)
-            for (int i = 0; i < columns; ++i)
-                nodes[index(i, j)] = land_at(c.world, (i0 + i) * kLandCell, (j0 + j) * kLandCell);
+            for (int i = 0; i < columns; ++i) {
+                const Land land = land_at(c.world, (i0 + i) * kLandCell, (j0 + j) * kLandCell);
+                nodes[index(i, j)] = {land.elevation, land.forest, land.farm, land.moisture,
+                                      land.patch,     1,           0,         0};
+            }
         for (int j = 0; j < rows; ++j)
             for (int i = 0; i < columns; ++i) {
                 const int il = std::max(i - 1, 0), ih = std::min(i + 1, columns - 1),
                           jl = std::max(j - 1, 0), jh = std::min(j + 1, rows - 1);
-                const double gx = static_cast<double>(nodes[index(ih, j)].elevation -
-                                                      nodes[index(il, j)].elevation) /
-                                  (kLandCell * std::max(ih - il, 1));
-                const double gy = static_cast<double>(nodes[index(i, jh)].elevation -
-                                                      nodes[index(i, jl)].elevation) /
-                                  (kLandCell * std::max(jh - jl, 1));
+                const double gx =
+                    static_cast<double>(nodes[index(ih, j)][0] - nodes[index(il, j)][0]) /
+                    (kLandCell * std::max(ih - il, 1));
+                const double gy =
+                    static_cast<double>(nodes[index(i, jh)][0] - nodes[index(i, jl)][0]) /
+                    (kLandCell * std::max(jh - jl, 1));
                 const double lambert =
                     (1 - gx * c.sun3_xy.x - gy * c.sun3_xy.y) / std::sqrt(1 + gx * gx + gy * gy);
-                slope[index(i, j)] = static_cast<float>(std::clamp(lambert, 0.0, 2.5));
+                nodes[index(i, j)][5] = static_cast<float>(std::clamp(lambert, 0.0, 2.5));
             }
     }
     std::size_t index(int i, int j) const {
@@ -315,34 +355,37 @@ struct LandLattice {
         float slope;
     };
     Sample operator()(float x, float y) const {
+        const Node n = node_at(x, y);
+        return {{n[0], n[1], n[2], n[3], n[4]}, n[5]};
+    }
+    Node node_at(float x, float y) const {
         // Cell and fraction come from the place alone: the same numbers in every tile.
         constexpr auto kInverse = static_cast<float>(1 / kLandCell);
-        const float fx = std::floor(x * kInverse), fy = std::floor(y * kInverse);
-        const float u = x * kInverse - fx, v = y * kInverse - fy;
-        const int i = std::clamp(static_cast<int>(fx) - i0, 0, columns - 2),
-                  j = std::clamp(static_cast<int>(fy) - j0, 0, rows - 2);
+        const int cx = floor_of(x * kInverse), cy = floor_of(y * kInverse);
+        const float u = x * kInverse - static_cast<float>(cx),
+                    v = y * kInverse - static_cast<float>(cy);
+        const int i = std::clamp(cx - i0, 0, columns - 2), j = std::clamp(cy - j0, 0, rows - 2);
         const float wa = (1 - u) * (1 - v), wb = u * (1 - v), wc = (1 - u) * v, wd = u * v;
-        const Land &a = nodes[index(i, j)], &b = nodes[index(i + 1, j)],
+        const Node &a = nodes[index(i, j)], &b = nodes[index(i + 1, j)],
                    &d = nodes[index(i, j + 1)], &e = nodes[index(i + 1, j + 1)];
-        Sample out;
-        out.land = {wa * a.elevation + wb * b.elevation + wc * d.elevation + wd * e.elevation,
-                    wa * a.forest + wb * b.forest + wc * d.forest + wd * e.forest,
-                    wa * a.farm + wb * b.farm + wc * d.farm + wd * e.farm,
-                    wa * a.moisture + wb * b.moisture + wc * d.moisture + wd * e.moisture,
-                    wa * a.patch + wb * b.patch + wc * d.patch + wd * e.patch};
-        out.slope = wa * slope[index(i, j)] + wb * slope[index(i + 1, j)] +
-                    wc * slope[index(i, j + 1)] + wd * slope[index(i + 1, j + 1)];
-        return out;
+        Node n;
+        for (std::size_t k = 0; k < n.size(); ++k)
+            n[k] = wa * a[k] + wb * b[k] + wc * d[k] + wd * e[k];
+        return n;
     }
 };
 
+std::array<float, 4> broad_grain_at(const NoiseTexture& texture, float x, float y) {
+    return texture((0.83F * x - 0.56F * y) * 0.41F, (0.56F * x + 0.83F * y) * 0.41F);
+}
 /// Fine grain of the ground at a place: [0] 0.8–100 m, [1] 1–100 m rough, [2] finest, [3] 5–600 m.
 std::array<float, 4> grain_at(const NoiseTexture& texture, float x, float y) {
     const auto fine = texture(x * 2.5F + 11.3F, y * 2.5F - 7.1F);
-    const auto broad = texture((0.83F * x - 0.56F * y) * 0.41F, (0.56F * x + 0.83F * y) * 0.41F);
+    const auto broad = broad_grain_at(texture, x, y);
     return {fine[0], 0.6F * fine[1] + 0.8F * broad[1], fine[2], broad[0]};
 }
 
+template <std::size_t N>
 void paint_ground(const Context& c, const LandLattice& lattice, Work& w) {
     const std::uint32_t seed = c.world.seed;
     const Season& season = c.season;
@@ -352,70 +395,106 @@ void paint_ground(const Context& c, const LandLattice& lattice, Work& w) {
     const float broad = texture * texture * texture * texture;
     std::uint32_t known_parcel = 0;
     Crop crop = crop_of(0, season, 0, wet);
+    Colour<N> crop_soil = seen<N>(crop.soil), crop_colour = seen<N>(crop.colour);
+    const float damp = 1 - 0.35F * wet;
+    const Colour<N> bare_ground =
+        seen<N>({0.100F * damp, 0.138F * damp, 0.178F * damp, 0.25F * damp});
     ParcelRegions regions;
-    for (int y = 0; y < w.height; ++y)
-        for (int x = 0; x < w.width; ++x) {
-            const std::size_t k = w.at(x, y);
-            const float wx = w.world_x[k], wy = w.world_y[k];
-            const auto [land, slope] = lattice(wx, wy);
-            w.ground[k] = land.elevation;
-            // Out in the halo only heights matter: what throws a shadow into the tile.
-            if (!w.shown(x, y)) continue;
-            const auto grain = grain_at(c.texture, wx, wy);
-            Spectrum colour;
-            float rough;
-            const float wood = land.forest + 0.05F * grain[1] + 0.03F * grain[3];
-            const float green = std::clamp(
-                season.grass * (0.9F + 0.45F * land.moisture + 0.16F * grain[3] + 0.10F * grain[1]),
-                0.0F, 1.0F);
-            bool parcel_here = false;
-            if (wood > 0) {
-                colour =
-                    blend({0.050F, 0.068F, 0.084F, 0.15F}, {0.026F, 0.047F, 0.032F, 0.27F}, green);
-                rough = 0.24F;
-            } else if (land.farm + 0.06F * grain[3] > 0) {
-                const Parcel parcel =
-                    parcel_at(seed + 20, wx + 1.2F * grain[3], wy + 1.2F * grain[1], regions);
-                if (parcel.id != known_parcel) {
-                    known_parcel = parcel.id;
-                    crop = crop_of(parcel.id, season, unit(mix(parcel.id + 5)) - 0.5F, wet);
-                }
-                if (parcel.border_m < 0.55F + 0.25F * grain[1]) {
-                    colour = blend({0.080F, 0.108F, 0.134F, 0.21F}, {0.040F, 0.072F, 0.047F, 0.33F},
-                                   green);
-                    rough = 0.20F;
-                } else {
-                    parcel_here = true;
-                    // Worked in rows: grain drawn out along them, at about 1.5 and 8 m across.
-                    const auto rows = c.texture(parcel.u * 0.09F, parcel.v * 1.35F);
-                    const auto strips = c.texture(parcel.v * 0.22F + 100, parcel.u * 0.012F);
-                    const float cover = std::clamp(
-                        crop.cover * (1 + 0.16F * grain[1] + 0.10F * strips[0]) + 0.06F * grain[3],
-                        0.0F, 1.0F);
-                    colour = blend(crop.soil, crop.colour, cover);
-                    const float streak = std::max(
-                        0.4F,
-                        1 + crop.streak * (0.95F * rows[0] + 0.45F * rows[2] + 0.6F * strips[1]));
-                    for (float& v : colour) v *= streak;
-                    rough = 0.115F;
-                }
-            } else {
-                // Grass and scrub, with bare patches where it is dry.
-                colour =
-                    blend({0.078F, 0.108F, 0.138F, 0.215F}, {0.040F, 0.075F, 0.048F, 0.34F}, green);
-                const float bare =
-                    smooth(0.55F, 1.5F, grain[1] * 0.6F + grain[3] * 0.45F - land.moisture * 0.7F);
-                const float damp = 1 - 0.35F * wet;
-                colour = blend(colour, {0.100F * damp, 0.138F * damp, 0.178F * damp, 0.25F * damp},
-                               0.75F * bare);
-                rough = 0.21F;
+    // What is slow (the land, grain of metres) is looked up at every fourth sample of the image and
+    // runs straight between.
+    constexpr int kGroup = 4;
+    const int first_group = -(((w.x0 % kGroup) + kGroup) % kGroup);
+    for (int y = 0; y < w.height; ++y) {
+        const bool row_shown = y >= w.frame && y < w.height - w.frame;
+        const float *row_x = &w.world_x[w.at(0, y)], *row_y = &w.world_y[w.at(0, y)];
+        const auto slow_at = [&](int x) {
+            const int inside = std::clamp(x, 0, w.width - 2);
+            const auto beyond = static_cast<float>(x - inside);  // a straight line at the rim
+            const float px = row_x[inside] + beyond * (row_x[inside + 1] - row_x[inside]),
+                        py = row_y[inside] + beyond * (row_y[inside + 1] - row_y[inside]);
+            LandLattice::Node n = lattice.node_at(px, py);
+            if (row_shown) {
+                const auto grain = broad_grain_at(c.texture, px, py);
+                n[6] = grain[0];
+                n[7] = grain[1];
             }
-            const float tone = std::exp(
-                1.15F * rough * texture * (0.55F * grain[1] + 0.62F * grain[2] + 0.55F * grain[0]) +
-                broad * (parcel_here ? 0.05F : 0.11F) * land.patch + broad * 0.05F * grain[3]);
-            for (std::size_t b = 0; b < 4; ++b) w.band[b][k] = colour[b] * tone;
-            w.tilt[k] = slope;
+            return n;
+        };
+        LandLattice::Node start = slow_at(first_group), slow = start;
+        for (int group = first_group; group < w.width; group += kGroup) {
+            const LandLattice::Node end = slow_at(group + kGroup);
+            for (int x = std::max(group, 0); x < std::min(group + kGroup, w.width); ++x) {
+                const std::size_t k = w.at(x, y);
+                const float part = static_cast<float>(x - group) * (1.0F / kGroup);
+                for (std::size_t n = 0; n < slow.size(); ++n)
+                    slow[n] = start[n] + part * (end[n] - start[n]);
+                const Land land{slow[0], slow[1], slow[2], slow[3], slow[4]};
+                w.ground[k] = land.elevation;
+                // Out in the halo only heights matter: what throws a shadow into the tile.
+                if (!row_shown || !w.shown(x, y)) continue;
+                const float wx = row_x[x], wy = row_y[x];
+                const auto fine = c.texture(wx * 2.5F + 11.3F, wy * 2.5F - 7.1F);
+                const std::array<float, 4> grain{fine[0], 0.6F * fine[1] + 0.8F * slow[7], fine[2],
+                                                 slow[6]};
+                Colour<N> colour;
+                float rough;
+                const float wood = land.forest + 0.05F * grain[1] + 0.03F * grain[3];
+                const float green = std::clamp(season.grass * (0.9F + 0.45F * land.moisture +
+                                                               0.16F * grain[3] + 0.10F * grain[1]),
+                                               0.0F, 1.0F);
+                bool parcel_here = false;
+                if (wood > 0) {
+                    colour = mixed(seen<N>({0.050F, 0.068F, 0.084F, 0.15F}),
+                                   seen<N>({0.026F, 0.047F, 0.032F, 0.27F}), green);
+                    rough = 0.24F;
+                } else if (land.farm + 0.06F * grain[3] > 0) {
+                    const Parcel parcel =
+                        parcel_at(seed + 20, wx + 1.2F * grain[3], wy + 1.2F * grain[1], regions);
+                    if (parcel.id != known_parcel) {
+                        known_parcel = parcel.id;
+                        crop = crop_of(parcel.id, season, unit(mix(parcel.id + 5)) - 0.5F, wet);
+                        crop_soil = seen<N>(crop.soil);
+                        crop_colour = seen<N>(crop.colour);
+                    }
+                    if (parcel.border_m < 0.55F + 0.25F * grain[1]) {
+                        colour = mixed(seen<N>({0.080F, 0.108F, 0.134F, 0.21F}),
+                                       seen<N>({0.040F, 0.072F, 0.047F, 0.33F}), green);
+                        rough = 0.20F;
+                    } else {
+                        parcel_here = true;
+                        // Worked in rows: grain drawn out along them, at about 1.5 and 8 m across.
+                        const auto rows = c.texture(parcel.u * 0.09F, parcel.v * 1.35F);
+                        const auto strips = c.texture(parcel.v * 0.22F + 100, parcel.u * 0.012F);
+                        const float cover =
+                            std::clamp(crop.cover * (1 + 0.16F * grain[1] + 0.10F * strips[0]) +
+                                           0.06F * grain[3],
+                                       0.0F, 1.0F);
+                        colour = mixed(crop_soil, crop_colour, cover);
+                        const float streak =
+                            std::max(0.4F, 1 + crop.streak * (0.95F * rows[0] + 0.45F * rows[2] +
+                                                              0.6F * strips[1]));
+                        for (float& v : colour) v *= streak;
+                        rough = 0.115F;
+                    }
+                } else {
+                    // Grass and scrub, with bare patches where it is dry.
+                    colour = mixed(seen<N>({0.078F, 0.108F, 0.138F, 0.215F}),
+                                   seen<N>({0.040F, 0.075F, 0.048F, 0.34F}), green);
+                    const float bare = smooth(
+                        0.55F, 1.5F, grain[1] * 0.6F + grain[3] * 0.45F - land.moisture * 0.7F);
+                    colour = mixed(colour, bare_ground, 0.75F * bare);
+                    rough = 0.21F;
+                }
+                const float tone = tone_of(
+                    1.15F * rough * texture *
+                        (0.55F * grain[1] + 0.62F * grain[2] + 0.55F * grain[0]) +
+                    broad * (parcel_here ? 0.05F : 0.11F) * land.patch + broad * 0.05F * grain[3]);
+                for (std::size_t b = 0; b < N; ++b) w.band[b][k] = colour[b] * tone;
+                w.tilt[k] = slow[5];
+            }
+            start = end;
         }
+    }
 }
 
 /// Visits the samples of a world rectangle: those whose ground lies within reach of a centre.
@@ -459,6 +538,7 @@ std::vector<std::uint32_t> nearby(const Buckets& buckets, const List& lists, dou
     return ids;
 }
 
+template <std::size_t N>
 void paint_ways(const Context& c, const std::vector<std::uint32_t>& segments, Work& w) {
     // Low kinds first, so that a wall stands on its strip.
     std::vector<std::uint32_t> order = segments;
@@ -477,6 +557,7 @@ void paint_ways(const Context& c, const std::vector<std::uint32_t>& segments, Wo
         const Point d = segment.b - segment.a;
         const double length2 = std::max(dot(d, d), 1e-9);
         const auto half = static_cast<float>(way.half_width);
+        const Colour<N> colour = seen<N>(way.colour);
         for_samples_near(
             c, w,
             {std::min(segment.a.x, segment.b.x) - reach,
@@ -497,16 +578,13 @@ void paint_ways(const Context& c, const std::vector<std::uint32_t>& segments, Wo
                         const float along = static_cast<float>(t * std::sqrt(length2));
                         const bool pole = std::fmod(along + 300, 3.0F) < 0.35F;
                         const float part = pole ? cover * 0.9F : cover * 0.3F;
-                        for (std::size_t b = 0; b < 4; ++b)
-                            w.band[b][k] += part * (way.colour[b] - w.band[b][k]);
+                        w.cover(k, part, colour, 1);
                         if (pole || unit(hash(way.salt, static_cast<std::int32_t>(along / step),
                                               3)) < 0.35F)
                             w.top[k] = std::max(w.top[k], way.height);
                         return;
                     }
-                    const float tone = std::exp(0.16F * patch);
-                    for (std::size_t b = 0; b < 4; ++b)
-                        w.band[b][k] += cover * (way.colour[b] * tone - w.band[b][k]);
+                    w.cover(k, cover, colour, tone_of(0.16F * patch));
                     if (cover > 0.34F) {
                         w.top[k] = way.height;
                         w.tilt[k] = 1;
@@ -526,7 +604,7 @@ void paint_ways(const Context& c, const std::vector<std::uint32_t>& segments, Wo
                                      smooth(0.9F - 1.35F * way.wear, 1.9F - 1.35F * way.wear, worn);
                 }
                 if (cover <= 0) return;
-                float tone = std::exp(0.09F * grain[1] + 0.08F * grain[2] + 0.06F * grain[3]);
+                float tone = tone_of(0.09F * grain[1] + 0.08F * grain[2] + 0.06F * grain[3]);
                 if (way.kind == WayKind::road || way.kind == WayKind::track) {
                     // Wheels polish two ruts, the crown between stays darker.
                     const float rut = std::abs(off - 0.45F * half);
@@ -534,12 +612,12 @@ void paint_ways(const Context& c, const std::vector<std::uint32_t>& segments, Wo
                             0.07F * smooth(0.75F * half, half, off);
                 }
                 const float damp = 1 - 0.28F * static_cast<float>(c.scene.soil_moisture);
-                for (std::size_t b = 0; b < 4; ++b)
-                    w.band[b][k] += cover * (way.colour[b] * tone * damp - w.band[b][k]);
+                w.cover(k, cover, colour, tone * damp);
             });
     }
 }
 
+template <std::size_t N>
 void paint_things(const Context& c, const std::vector<std::uint32_t>& things, Work& w) {
     const auto step = static_cast<float>(c.step);
     const auto texture = static_cast<float>(c.world.scenario.land.texture);
@@ -554,8 +632,8 @@ void paint_things(const Context& c, const std::vector<std::uint32_t>& things, Wo
             const double reach = 0.5 * std::hypot(thing.length, thing.width) + 2;
             const auto half_u = static_cast<float>(0.5 * thing.length),
                        half_v = static_cast<float>(0.5 * thing.width);
-            const Spectrum& colour =
-                c.time.microseconds >= thing.repainted ? thing.repaint : thing.colour;
+            const Colour<N> colour =
+                seen<N>(c.time.microseconds >= thing.repainted ? thing.repaint : thing.colour);
             const bool ellipse = thing.kind == Kind::pond || thing.kind == Kind::haystack;
             const float rise = (thing.ridge - thing.eaves) / std::max(half_v, 0.1F);
             // Lambert factor of the roof's two slopes (normals lean to +v and -v).
@@ -582,10 +660,8 @@ void paint_things(const Context& c, const std::vector<std::uint32_t>& things, Wo
                         if (thing.kind == Kind::pond) {
                             const float cover = smooth(-0.5F, 0.5F, inside + 0.8F * grain[3]);
                             if (cover <= 0) return;
-                            const Spectrum water{0.050F, 0.055F, 0.040F, 0.022F};
-                            for (std::size_t n = 0; n < 4; ++n)
-                                w.band[n][k] +=
-                                    cover * (water[n] * (1 + 0.05F * grain[1]) - w.band[n][k]);
+                            constexpr Colour<N> kWater = seen<N>({0.050F, 0.055F, 0.040F, 0.022F});
+                            w.cover(k, cover, kWater, 1 + 0.05F * grain[1]);
                             if (cover > 0.5F) {
                                 w.tilt[k] = 1;
                                 w.kind[k] = 3;
@@ -597,12 +673,11 @@ void paint_things(const Context& c, const std::vector<std::uint32_t>& things, Wo
                             if (cover <= 0) return;
                             const Crop garden = crop_of(thing.salt, season, -0.35F,
                                                         static_cast<float>(c.scene.soil_moisture));
-                            const Spectrum mixed =
-                                blend(garden.soil, garden.colour,
+                            const Colour<N> beds =
+                                mixed(seen<N>(garden.soil), seen<N>(garden.colour),
                                       std::clamp(garden.cover * (1 + 0.4F * grain[1]), 0.0F, 1.0F));
-                            const float tone = std::exp(0.10F * grain[1] + 0.10F * grain[2]);
-                            for (std::size_t n = 0; n < 4; ++n)
-                                w.band[n][k] += cover * (mixed[n] * tone - w.band[n][k]);
+                            const float tone = tone_of(0.10F * grain[1] + 0.10F * grain[2]);
+                            w.cover(k, cover, beds, tone);
                             return;
                         }
                         const float scale = std::min(
@@ -615,10 +690,9 @@ void paint_things(const Context& c, const std::vector<std::uint32_t>& things, Wo
                             0.93F - 0.5F * smooth(0.5F, 1.7F, -0.9F * grain[3] + 0.5F * grain[1]);
                         if (cover <= 0.02F) return;
                         const float tone =
-                            std::exp(0.12F * grain[1] + 0.12F * grain[2] + 0.09F * grain[3]) *
+                            tone_of(0.12F * grain[1] + 0.12F * grain[2] + 0.09F * grain[3]) *
                             (1 - 0.28F * static_cast<float>(c.scene.soil_moisture));
-                        for (std::size_t n = 0; n < 4; ++n)
-                            w.band[n][k] += cover * (thing.colour[n] * tone - w.band[n][k]);
+                        w.cover(k, cover, seen<N>(thing.colour), tone);
                         return;
                     }
                     float inside = std::min(half_u - std::abs(a), half_v - std::abs(b));
@@ -655,10 +729,9 @@ void paint_things(const Context& c, const std::vector<std::uint32_t>& things, Wo
                         unit(hash(thing.salt, static_cast<std::int32_t>(std::floor(a / 3.1F)),
                                   b > 0 ? 1 : 0)) -
                         0.5F;
-                    const float tone = std::exp(texture * (0.12F * wear[0] + 0.07F * wear[1] +
-                                                           0.10F * wear[2] + 0.15F * sheet));
-                    for (std::size_t n = 0; n < 4; ++n)
-                        w.band[n][k] += cover * (colour[n] * tone - w.band[n][k]);
+                    const float tone = tone_of(texture * (0.12F * wear[0] + 0.07F * wear[1] +
+                                                          0.10F * wear[2] + 0.15F * sheet));
+                    w.cover(k, cover, colour, tone);
                     if (cover > 0.5F) {
                         w.top[k] = height;
                         w.tilt[k] = light;
@@ -706,6 +779,7 @@ bool tree_may_stand(const Context& c, Point p, double crown) {
     return true;
 }
 
+template <std::size_t N>
 void paint_trees(const Context& c, const LandLattice& lattice, double x_low, double y_low,
                  double x_high, double y_high, Work& w) {
     constexpr double kCell = 4.3;
@@ -767,40 +841,45 @@ void paint_trees(const Context& c, const LandLattice& lattice, double x_low, dou
             }
             // Without leaves a crown is twigs: most of the light goes through.
             const float solid = conifer ? 1.0F : 0.30F + 0.70F * leaf;
+            const Colour<N> crown = seen<N>(colour);
             const double reach = static_cast<double>(radius) + 0.3;
+            // No bough reaches farther than this: most of the square's corners need no look.
+            constexpr float kBough = 1.8F;
+            const float far = radius * (1 + 0.14F * kBough), far2 = far * far;
+            const auto shift = static_cast<float>(h & 255U);
+            const float lean = 0.62F / radius;
+            const auto sun_x = static_cast<float>(0.75 * c.sun3_xy.x),
+                       sun_y = static_cast<float>(0.75 * c.sun3_xy.y);
             for_samples_near(
                 c, w, {x - reach, y - reach}, {x + reach, y + reach}, [&](std::size_t k) {
                     const float dx = w.world_x[k] - fx, dy = w.world_y[k] - fy;
-                    const auto bump = c.texture(w.world_x[k] * 2.2F + static_cast<float>(h & 255U),
-                                                w.world_y[k] * 2.2F);
-                    const float q = std::hypot(dx, dy) / (radius * (1 + 0.14F * bump[0]));
-                    if (q >= 1) return;
-                    if (solid < 1 &&
-                        unit(hash(h, static_cast<std::int32_t>(std::floor(w.world_x[k] * 3.1F)),
-                                  static_cast<std::int32_t>(std::floor(w.world_y[k] * 3.1F)))) >
-                            solid)
+                    const float d2 = dx * dx + dy * dy;
+                    if (d2 >= far2 || tall <= w.top[k]) return;
+                    const auto bump = c.texture(w.world_x[k] * 2.2F + shift, w.world_y[k] * 2.2F);
+                    const float rim = radius * (1 + 0.14F * std::min(bump[0], kBough));
+                    const float q2 = d2 / (rim * rim);
+                    if (q2 >= 1) return;
+                    if (solid < 1 && unit(hash(h, floor_of(w.world_x[k] * 3.1F),
+                                               floor_of(w.world_y[k] * 3.1F))) > solid)
                         return;
+                    const float q = std::sqrt(q2);
                     const float height = conifer ? tall * (0.35F + 0.65F * (1 - q))
-                                                 : tall * (0.55F + 0.45F * std::sqrt(1 - q * q));
+                                                 : tall * (0.55F + 0.45F * std::sqrt(1 - q2));
                     if (height <= w.top[k]) return;
                     w.top[k] = height;
                     w.kind[k] = 1;
                     // Leaves face all ways: a dome half as steep as its shape, roughened by
                     // branches.
-                    const float lean = 0.62F / radius;
-                    const auto light =
-                        static_cast<float>(1 + static_cast<double>(lean) *
-                                                   (static_cast<double>(dx) * c.sun3_xy.x +
-                                                    static_cast<double>(dy) * c.sun3_xy.y) *
-                                                   0.75);
+                    const float light = 1 + lean * (dx * sun_x + dy * sun_y);
                     w.tilt[k] =
                         std::clamp(light * (1 + 0.20F * bump[1] + 0.20F * bump[2]), 0.2F, 1.9F);
                     const float depth = 0.72F + 0.28F * (1 - q);  // inner shade at the rim
-                    for (std::size_t b = 0; b < 4; ++b) w.band[b][k] = colour[b] * tone * depth;
+                    for (std::size_t b = 0; b < N; ++b) w.band[b][k] = crown[b] * tone * depth;
                 });
         }
 }
 
+template <std::size_t N>
 void lay_snow(const Context& c, Work& w) {
     const auto depth = static_cast<float>(c.scene.snow);
     if (depth <= 0) return;
@@ -812,10 +891,9 @@ void lay_snow(const Context& c, Work& w) {
         float cover = smooth(-0.9F, 0.9F, 2.6F * depth - 1.3F + 0.55F * grain[1] + 0.5F * grain[3]);
         if (w.kind[k] == 1) cover *= 0.35F;
         if (w.kind[k] == 2) cover *= 0.85F;
-        constexpr Spectrum kSnow{0.70F, 0.70F, 0.69F, 0.62F};
+        constexpr Colour<N> kSnow = seen<N>({0.70F, 0.70F, 0.69F, 0.62F});
         const float tone = 1 + 0.03F * grain[1] + 0.03F * grain[3];
-        for (std::size_t b = 0; b < 4; ++b)
-            w.band[b][k] += 0.93F * cover * (kSnow[b] * tone - w.band[b][k]);
+        w.cover(k, 0.93F * cover, kSnow, tone);
     }
 }
 
@@ -855,26 +933,29 @@ void cast_shadows(const Context& c, Work& w) {
     const int major_origin = sweep.by_rows ? w.y0 : w.x0;
     std::vector<float> edge(static_cast<std::size_t>(minor_count), -1e9F),
         next(static_cast<std::size_t>(minor_count), -1e9F);
-    const auto index = [&](int major, int minor) {
-        return sweep.by_rows ? w.at(minor, major) : w.at(major, minor);
-    };
     constexpr float kTolerance = 0.12F;  // a surface does not shade itself
+    const auto column_step = static_cast<std::size_t>(sweep.by_rows ? 1 : w.width);
     for (int m = 0; m < major_count; ++m) {
         const int major = sweep.sign > 0 ? m : major_count - 1 - m;
-        for (int minor = 0; minor < minor_count; ++minor) {
-            const std::size_t k = index(major, minor);
-            const float surface = w.ground[k] + w.top[k];
-            const auto n = static_cast<std::size_t>(minor);
-            w.lit[k] = surface + kTolerance >= edge[n] ? 1 : 0;
-            edge[n] = std::max(edge[n], surface);
-        }
+        const std::size_t first = sweep.by_rows ? w.at(0, major) : w.at(major, 0);
+        const float *ground = &w.ground[first], *top = &w.top[first];
+        std::uint8_t* lit = &w.lit[first];
+        const auto count = static_cast<std::size_t>(minor_count);
+        const auto line = [&](std::size_t stride) {
+            for (std::size_t n = 0; n < count; ++n) {
+                const float surface = ground[n * stride] + top[n * stride];
+                lit[n * stride] = surface + kTolerance >= edge[n] ? 1 : 0;
+                edge[n] = std::max(edge[n], surface) - drop;
+            }
+        };
+        sweep.by_rows ? line(1) : line(column_step);
+        // The edges move on to the next row or column.
         const int shift = sweep.shift(major_origin + major);
+        if (shift == 0) continue;
         std::fill(next.begin(), next.end(), -1e9F);
-        for (int minor = 0; minor < minor_count; ++minor) {
-            const int to = minor + shift;
-            if (to >= 0 && to < minor_count)
-                next[static_cast<std::size_t>(to)] = edge[static_cast<std::size_t>(minor)] - drop;
-        }
+        const int from = std::max(0, -shift), to = minor_count - std::max(0, shift);
+        if (from < to)
+            std::copy(edge.begin() + from, edge.begin() + to, next.begin() + from + shift);
         std::swap(edge, next);
     }
 }
@@ -889,33 +970,40 @@ void look_along_view(const Context& c, Work& w) {
     for (std::size_t k = 0; k < w.size(); ++k) hit[k] = static_cast<std::uint32_t>(k);
     if (c.view_tan < 1e-4) return;
     // Going towards the satellite, each surface hides what lies behind it: a later one overwrites.
+    // Along each line both coordinates go one way, so that the image's rows can be followed
+    // whatever the direction.
     const Sweep sweep = sweep_along({c.view_xy.x, -c.view_xy.y}, c.step);
-    const double steps_per_m = c.view_tan / sweep.step_m;
+    const auto steps_per_m = static_cast<float>(c.view_tan / sweep.step_m);
     const int major_count = sweep.by_rows ? w.height : w.width,
               minor_count = sweep.by_rows ? w.width : w.height;
     const int major_origin = sweep.by_rows ? w.y0 : w.x0;
-    const auto index = [&](int major, int minor) {
-        return sweep.by_rows ? w.at(minor, major) : w.at(major, minor);
-    };
-    for (int m = 0; m < major_count; ++m) {
-        const int major = sweep.sign > 0 ? m : major_count - 1 - m;
-        for (int minor = 0; minor < minor_count; ++minor) {
-            const std::size_t k = index(major, minor);
-            const float top = w.top[k];
-            hit[k] = static_cast<std::uint32_t>(k);
-            facade[k] = top > 0.4F && static_cast<double>(top) * steps_per_m > 0.75 ? 1 : 0;
-            if (top <= 0) continue;
-            const double steps = static_cast<double>(top) * steps_per_m;
-            const int count = static_cast<int>(steps + 0.5);
-            int at_minor = minor;
+    std::vector<int> shifts(static_cast<std::size_t>(major_count));
+    for (int m = 0; m < major_count; ++m)
+        shifts[static_cast<std::size_t>(m)] = sweep.shift(major_origin + m);
+    const bool down = sweep.by_rows ? sweep.sign > 0 : sweep.slope >= 0,
+               right = sweep.by_rows ? sweep.slope >= 0 : sweep.sign > 0;
+    const auto major_step = static_cast<std::ptrdiff_t>(sweep.by_rows ? w.width : 1) * -sweep.sign,
+               minor_step = static_cast<std::ptrdiff_t>(sweep.by_rows ? 1 : w.width);
+    for (int j = 0; j < w.height; ++j) {
+        const int y = down ? j : w.height - 1 - j;
+        for (int i = 0; i < w.width; ++i) {
+            const int x = right ? i : w.width - 1 - i;
+            const std::size_t k = w.at(x, y);
+            const float steps = w.top[k] * steps_per_m;
+            if (steps < 0.5F) continue;
+            facade[k] = w.top[k] > 0.4F && steps > 0.75F ? 1 : 0;
+            const int count = static_cast<int>(steps + 0.5F);
+            int at_major = sweep.by_rows ? y : x, at_minor = sweep.by_rows ? x : y;
+            auto q = static_cast<std::ptrdiff_t>(k);
             for (int n = 1; n <= count; ++n) {
-                const int at_major = major - n * sweep.sign;
+                at_major -= sweep.sign;
                 if (at_major < 0 || at_major >= major_count) break;
-                at_minor -= sweep.shift(major_origin + at_major);
+                const int shift = shifts[static_cast<std::size_t>(at_major)];
+                at_minor -= shift;
                 if (at_minor < 0 || at_minor >= minor_count) break;
-                const std::size_t q = index(at_major, at_minor);
-                hit[q] = static_cast<std::uint32_t>(k);
-                facade[q] = n + 1 <= count ? 1 : 0;
+                q += major_step - shift * minor_step;
+                hit[static_cast<std::size_t>(q)] = static_cast<std::uint32_t>(k);
+                facade[static_cast<std::size_t>(q)] = n + 1 <= count ? 1 : 0;
             }
         }
     }
@@ -925,7 +1013,17 @@ void look_along_view(const Context& c, Work& w) {
 int halo_px(const World& world, double sun_tan, double view_tan, double gsd_m) {
     const auto tallest = static_cast<double>(world.tallest);
     const double shadow_reach = std::min(130.0, (tallest - 8) / sun_tan + 10);
-    return static_cast<int>(std::ceil((std::max(shadow_reach, tallest * view_tan) + 4) / gsd_m));
+    return static_cast<int>(std::ceil((std::max(shadow_reach, tallest * view_tan) + 4) / gsd_m)) +
+           2;
+}
+/// How many bands the ground is painted in: one where nothing but the mean of all is asked for.
+std::size_t painted_bands(const std::vector<BandRole>& roles) {
+    const auto visible = [](BandRole role) {
+        return role == BandRole::blue || role == BandRole::green || role == BandRole::red;
+    };
+    if (std::all_of(roles.begin(), roles.end(), visible)) return 3;
+    const auto single = [&](BandRole role) { return role != BandRole::nir && !visible(role); };
+    return std::all_of(roles.begin(), roles.end(), single) ? 1 : 4;
 }
 double sun_elevation(const SceneFrame& frame) {
     return std::max(frame.sun.elevation_deg, 3.0) * kPi / 180;
@@ -938,9 +1036,9 @@ std::size_t tile_bytes(const World& world, int scene, const SceneFrame& frame) {
     const int halo = halo_px(world, std::tan(sun_elevation(frame)), std::tan(off_nadir * kPi / 180),
                              frame.grid.gsd());
     const auto side = static_cast<std::size_t>((kRenderTile + 2 * halo) * kSuper);
-    // Position, four bands, height, tilt, ground; sun, kind, facade; what the view hits.
-    constexpr std::size_t kSampleBytes = 2 * 4 + 4 * 4 + 3 * 4 + 3 + 4;
-    return side * side * kSampleBytes;
+    // Position, bands, height, tilt, ground; sun, kind, facade; what the view hits.
+    const std::size_t sample_bytes = 2 * 4 + 4 * painted_bands(frame.info.roles) + 3 * 4 + 3 + 4;
+    return side * side * sample_bytes;
 }
 
 Raster render(const World& world, int scene_index, const SceneFrame& frame, const Window& window,
@@ -989,6 +1087,7 @@ Raster render(const World& world, int scene_index, const SceneFrame& frame, cons
         out.bands.emplace_back(window.width, window.height);
     out.valid = Mask(window.width, window.height, 1);
 
+    const std::size_t painted = painted_bands(out.roles);
     const int halo = halo_px(world, c.sun_tan, c.view_tan, frame.grid.gsd());
     tbb::enumerable_thread_specific<Work> works;
     const auto render_tile = [&](const Window& core) {
@@ -1002,23 +1101,35 @@ Raster render(const World& world, int scene_index, const SceneFrame& frame, cons
             0, halo * kSuper - static_cast<int>(std::ceil(seen_m / c.step)) -
                    static_cast<int>(std::ceil(3 * std::max(scene.blur_px, 0.05) * kSuper)) -
                    kSuper);
-        w.clear();
+        w.clear(painted);
         place_samples(c, w);
         float x_low = 1e9F, y_low = 1e9F, x_high = -1e9F, y_high = -1e9F;
-        for (std::size_t k = 0; k < w.size(); ++k) {
-            x_low = std::min(x_low, w.world_x[k]);
-            x_high = std::max(x_high, w.world_x[k]);
-            y_low = std::min(y_low, w.world_y[k]);
-            y_high = std::max(y_high, w.world_y[k]);
-        }
+        // Between knots the ground lies straight: the box is theirs, and a sample more.
+        const auto every = [](int n, int size) { return std::min(n * (kKnot / 2), size - 1); };
+        for (int j = 0; j <= 2 * (w.height / kKnot + 1); ++j)
+            for (int i = 0; i <= 2 * (w.width / kKnot + 1); ++i) {
+                const std::size_t k = w.at(every(i, w.width), every(j, w.height));
+                x_low = std::min(x_low, w.world_x[k]);
+                x_high = std::max(x_high, w.world_x[k]);
+                y_low = std::min(y_low, w.world_y[k]);
+                y_high = std::max(y_high, w.world_y[k]);
+            }
         const auto xl = static_cast<double>(x_low), xh = static_cast<double>(x_high),
                    yl = static_cast<double>(y_low), yh = static_cast<double>(y_high);
         const LandLattice lattice(c, xl - 8, yl - 8, xh + 8, yh + 8);
-        paint_ground(c, lattice, w);
-        paint_ways(c, nearby(world.buckets, world.buckets.segments, xl, yl, xh, yh), w);
-        paint_things(c, nearby(world.buckets, world.buckets.things, xl, yl, xh, yh), w);
-        paint_trees(c, lattice, xl, yl, xh, yh, w);
-        lay_snow(c, w);
+        const auto paint = [&]<std::size_t N>() {
+            paint_ground<N>(c, lattice, w);
+            paint_ways<N>(c, nearby(world.buckets, world.buckets.segments, xl, yl, xh, yh), w);
+            paint_things<N>(c, nearby(world.buckets, world.buckets.things, xl, yl, xh, yh), w);
+            paint_trees<N>(c, lattice, xl, yl, xh, yh, w);
+            lay_snow<N>(c, w);
+        };
+        if (painted == 1)
+            paint.template operator()<1>();
+        else if (painted == 3)
+            paint.template operator()<3>();
+        else
+            paint.template operator()<4>();
         cast_shadows(c, w);
         look_along_view(c, w);
 
@@ -1078,12 +1189,13 @@ Raster render(const World& world, int scene_index, const SceneFrame& frame, cons
                                            : out.roles[b] == BandRole::green ? 1
                                            : out.roles[b] == BandRole::red   ? 2
                                                                              : 3;
-                const bool one_of_four = source < 3 || out.roles[b] == BandRole::nir;
+                const bool as_painted = painted == 1 || source < 3 || out.roles[b] == BandRole::nir;
+                const Values<float>& colours = w.band[painted == 1 ? 0 : source];
                 for (int x = 0; x < span_x; ++x) {
                     const Seen& here = seen[static_cast<std::size_t>(x)];
                     const std::size_t k = here.k;
-                    float reflectance = one_of_four
-                                            ? w.band[source][k]
+                    float reflectance = as_painted
+                                            ? colours[k]
                                             : 0.18F * w.band[0][k] + 0.30F * w.band[1][k] +
                                                   0.32F * w.band[2][k] + 0.20F * w.band[3][k];
                     if (here.side) reflectance = 0.5F * reflectance + 0.06F;

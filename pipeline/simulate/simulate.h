@@ -45,7 +45,7 @@ Point map_from_local(const Scenario& scenario, Point local);
 /// At most tiles_at_once tiles of kRenderTile pixels are in work at a time (0: one per thread).
 Raster render(const World& world, int scene, const SceneFrame& frame, const Window& window,
               int tiles_at_once = 0);
-constexpr int kRenderTile = 640;
+constexpr int kRenderTile = 768;
 /// What one tile in work takes, bytes: twice the pixels in each direction, and the ground around it
 /// from which shadows and leaning roofs reach in.
 std::size_t tile_bytes(const World& world, int scene, const SceneFrame& frame);
