@@ -468,17 +468,96 @@ TEST(Track, AbsenceSaysLittleWhereKnownThingsLookFaint) {
         const double level = 2 + 0.1 * k;
         scores.push_back({level, level + 0.5, level - 0.5, level - 2.8, level});
     }
-    scores.push_back({2, 2.2, 1.8, -2, kHidden});  // faint in the fourth scene, as all are
+    scores.push_back({2, 2.2, 1.8, -3, kHidden});  // faint in the fourth scene, as all are
     std::vector<Detection> objects(scores.size());
     const auto faint = log_ratios_of(objects, looks_of(scores));
     for (auto& object : scores) object[3] += 2.8;
-    scores.back()[3] = -2;
+    scores.back()[3] = -3;
     const auto clear = log_ratios_of(objects, looks_of(scores));
     EXPECT_GT(faint[3].back(), clear[3].back() + 1);
     // A camp that has been razed is not a faint scene.
     for (std::size_t k = 0; k < scores.size(); ++k) scores[k][3] = scores[k][4] = -9;
     const auto razed = log_ratios_of(objects, looks_of(scores));
     for (std::size_t k = 0; k < scores.size(); ++k) EXPECT_LT(razed[3][k], -3) << k;
+}
+
+TEST(Track, NothingAtAllWhereSharpLooksShowAnObjectSaysMoreThanAFaintMiss) {
+    std::vector<Detection> objects(1);
+    objects[0].kind = StructureKind::guard_post;
+    const auto ratio = [&](double level, double missed) {
+        return log_ratios_of(objects, looks_of({{level, level, missed, level, level}}))[2][0];
+    };
+    EXPECT_LT(ratio(5, -12), -6);                  // as places without anything look
+    EXPECT_LT(ratio(5, -12), ratio(5, -5) - 1.5);  // as now and then something standing does
+    EXPECT_LT(ratio(5, -5), ratio(0, -5));
+    EXPECT_GE(ratio(5, -12), -TrackOptions{}.max_absence_llr);
+}
+
+TEST(Track, OneLookBeforeIsEnoughWhereTheMapShowsTheSameThing) {
+    // Looks as a post gets them that was built between the first two images.
+    auto evidence = series(6);
+    add_object(evidence, StructureKind::guard_post, {500, 500}, {-6.7, 4, 4, 4, 4, 4});
+    evidence.intervals.resize(5);
+    for (ChangeMap& map : evidence.intervals)
+        for (int k = 0; k < 5; ++k)  // elsewhere: the map is not blind
+            map.objects.push_back(
+                change_object(ChangeClass::appeared, rectangle(100 + 50 * k, 900, 9, 9)));
+    const auto change = [&] {
+        const Tracks tracks = run(evidence);
+        for (const ReportChange& c : tracks.changes)
+            if (c.kind == "new_guard_post") return c;
+        return ReportChange{};
+    };
+    EXPECT_EQ(change().state, "provisional") << "one look, and nothing in the map";
+    evidence.intervals[0].objects.push_back(
+        change_object(ChangeClass::appeared, rectangle(494, 494, 12, 12)));
+    EXPECT_EQ(change().state, "confirmed");
+    // A map of which no part is above its threshold says nothing against it.
+    const double with_map = change().confidence;
+    for (ChangeMap& map : evidence.intervals) map.objects.clear();
+    const double without = change().confidence;
+    EXPECT_LT(without, with_map);
+    evidence.intervals.clear();
+    EXPECT_EQ(change().confidence, without);
+}
+
+TEST(Track, ALongGapIsLikelierToHoldTheChange) {
+    // One faint look in between leaves it open in which gap the object came.
+    const auto shares = [](double days_before, double days_after) {
+        const std::vector<CourseLook> looks{{0, -5, true, 0},
+                                            {1, -5, true, 10},
+                                            {2, 0.01, true, 10 + days_before},
+                                            {3, 5, true, 10 + days_before + days_after},
+                                            {4, 5, true, 20 + days_before + days_after}};
+        return estimate_course(looks, 0, {}).change_llr;
+    };
+    // The even half of the prior is the same, the other goes with the time: the two gaps together
+    // hold the more of it, the longer they are.
+    EXPECT_GT(shares(400, 400), shares(10, 10) + 0.3);
+    EXPECT_NEAR(shares(400, 10), shares(10, 400), 0.01);
+}
+
+TEST(Track, ARemovalThatALookContradictsIsNotConfirmed) {
+    auto evidence = series(8);
+    add_object(evidence, StructureKind::building, {500, 500}, {5, 5, -4, 5, 5, -5, -5, -5});
+    add_object(evidence, StructureKind::building, {700, 500}, {5, 5, 4, 5, 5, -5, -5, -5});
+    const Tracks tracks = run(evidence);
+    ASSERT_EQ(tracks.changes.size(), 2U);
+    for (const ReportChange& change : tracks.changes) {
+        EXPECT_EQ(change.kind, "removed_building");
+        const bool steady =
+            distance(GridProjection(test_grid()).px_from_lonlat(change.position), {700, 500}) < 5;
+        EXPECT_EQ(change.state, steady ? "confirmed" : "provisional");
+    }
+}
+
+TEST(Track, OneMissedLookAtTheEndIsNoEnd) {
+    auto evidence = series(7);
+    add_object(evidence, StructureKind::guard_post, {500, 500}, {-6, -6, -6, 5, 5, 4, -4});
+    const Tracks tracks = run(evidence);
+    ASSERT_EQ(tracks.changes.size(), 1U);
+    EXPECT_EQ(tracks.changes[0].kind, "new_guard_post");
+    EXPECT_EQ(tracks.changes[0].state, "confirmed");
 }
 
 TEST(Track, LooksWithoutAScoreKeepTheirRatioAndOrderDoesNotMatter) {

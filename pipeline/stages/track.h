@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -14,10 +15,17 @@ namespace fenceline {
 
 struct TrackOptions {
     double confirm_llr = 6.8;  ///< Wald 1945: ln((1-β)/α), α 0.001, β 0.1
+    /// The same for new structures, α 0.01: the price of the unknown date (2 or more) and the
+    /// limits on single looks come on top; on tune series nothing false is confirmed from here on.
+    double confirm_new_llr = 4.6;
     double reject_llr = -2.3;  ///< ln(β/(1-α))
     int min_independent_looks = 2;
     double independent_days = 20, independent_sun_deg = 10;  ///< looks differ in season or sun
     double max_look_llr = 5;  ///< no single look says more than this, whatever its detector claims
+    /// The same for a look that does not show a structure which other looks show: of 1742 looks at
+    /// standing ones that others show well, none scored as low as places without one do (camp25
+    /// seeds 101–106).
+    double max_absence_llr = 7;
     double change_log_prior =
         -2.3;  ///< ln of the share of objects that change within a series (about 1 in 10)
     double new_line_prior =
@@ -29,6 +37,8 @@ template <class Visitor>
 void describe(TrackOptions& o, Visitor&& v) {
     v("track.confirm_llr", o.confirm_llr, Range{0, 100}, "",
       "log-likelihood ratio from which a change is confirmed");
+    v("track.confirm_new_llr", o.confirm_new_llr, Range{0, 100}, "",
+      "the same for new buildings and guard posts");
     v("track.reject_llr", o.reject_llr, Range{-100, 0}, "",
       "log-likelihood ratio below which it is rejected");
     v("track.min_independent_looks", o.min_independent_looks, Range{1, 100}, "",
@@ -37,6 +47,8 @@ void describe(TrackOptions& o, Visitor&& v) {
       "looks this far apart are independent");
     v("track.max_look_llr", o.max_look_llr, Range{0.5, 50}, "",
       "largest log-likelihood ratio that one look may contribute");
+    v("track.max_absence_llr", o.max_absence_llr, Range{0.5, 50}, "",
+      "the same for a look that does not show a structure which other looks show");
     v("track.change_log_prior", o.change_log_prior, Range{-20, 0}, "",
       "log of the share of objects expected to change in a series; enters the confidence, not the "
       "test");
@@ -66,6 +78,10 @@ struct CourseLook {
     int scene = 0;
     double llr = 0;         ///< present against absent, natural log
     bool may_start = true;  ///< may this look start a change, or only support one
+    double days = std::numeric_limits<double>::quiet_NaN();  ///< since any day; NaN: not known
+    /// What the change maps between the look before and this one say of something having appeared,
+    /// or gone, against no change: log-likelihood ratios; 0: no map.
+    double appeared_llr = 0, gone_llr = 0;
 };
 
 /// How one object went through the series.
@@ -88,7 +104,8 @@ struct CourseEstimate {
 };
 
 /// Change-point analysis of a sequence of looks (binary two-state model; change points by maximum
-/// likelihood, dated by their posterior under a uniform prior). Compared are: always absent, always
+/// likelihood, dated by their posterior; a priori a change is as likely between any two looks as
+/// half their number and half the time between them say). Compared are: always absent, always
 /// present, appeared once, disappeared once, appeared and went away again. An object that comes and
 /// goes (haystacks, ponds, parked vehicles) is a veto: when that explains the looks best, no change
 /// is claimed. Looks in time order; non-finite ones and those of 0 are not observable and say

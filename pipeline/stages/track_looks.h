@@ -21,9 +21,10 @@ LookModel look_model(StructureKind kind);
 /// itself tells about them: an object that is seen faintly in every look and not at all in one is
 /// no surprise, an object seen sharply in every other look is; and in a scene in which known things
 /// look faint (snow, haze), absence says little. The ratio of a look that speaks for absence is
-/// multiplied by p(score | the object's other looks, scene) / p(score | any object): the posterior
-/// predictive of a random-effects model (Laird & Ware 1982), at most up to 0 (says nothing). Looks
-/// without a score keep their ratio. The same objects in any order give the same.
+/// p(score | the object's other looks, scene) / p(score | it does not stand): the posterior
+/// predictive of a random-effects model (Laird & Ware 1982) against what such places show without
+/// it, at most 0 (says nothing). Looks without a score, and those of an object that no other look
+/// shows, keep their ratio. The same objects in any order give the same.
 std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> objects,
                                                std::span<const std::vector<Look>> looks);
 
