@@ -17,6 +17,7 @@
 #include "core/projection.h"
 #include "input/scenario.h"
 #include "output/series_writer.h"
+#include "simulate/sky.h"
 #include "simulate/variant.h"
 
 namespace fenceline::simulate {
@@ -29,6 +30,7 @@ Scenario bare(double size_m, double gsd_m) {
     s.margin_m = 0;
     s.land = {};
     s.land.relief_m = s.land.forest = s.land.fields = s.land.trees = 0;
+    s.land.texture = 0.6;  // dark grain would be taken for shade
     s.land.villages = 0;
     s.line.kind = LineKind::none;
     s.buildings = {0, 0, 0, 0};
@@ -207,6 +209,91 @@ Scenario small_camp() {
     s.scenes[0].id = "a";
     s.scenes[1].id = "b";
     return s;
+}
+
+TEST(Simulate, OneAndFourBandsAreTheSameInWindowsWhateverTheView) {
+    for (const char* bands : {"pan", "bgrn"})
+        for (const double view : {80.0, 190.0, 285.0}) {
+            Scenario scenario = small_camp();
+            scenario.scenes.resize(1);
+            scenario.scenes[0].bands = bands;
+            scenario.scenes[0].bits = 11;
+            scenario.scenes[0].view_azimuth_deg = view;
+            const World world = build_world(scenario);
+            const SceneFrame frame = frame_of(world, 0);
+            const Raster whole = image_of(world, frame);
+            const Window part{131, 57, 83, 119};
+            const Raster piece = render(world, 0, frame, part);
+            for (std::size_t b = 0; b < whole.bands.size(); ++b)
+                for (int y = 0; y < part.height; ++y)
+                    for (int x = 0; x < part.width; ++x)
+                        ASSERT_EQ(whole.bands[b].at(part.x + x, part.y + y),
+                                  piece.bands[b].at(x, y))
+                            << bands << " " << view << " " << b << " " << x << " " << y;
+        }
+}
+
+TEST(Simulate, WhiteRoofsKeepTheirTextureInEightBits) {
+    Scenario scenario = bare(60, 0.5);
+    scenario.land.texture = 1;
+    scenario.scenes[0].bits = 8;
+    const World world = with_box(scenario, {0, 0}, 0, 30, 20, 4, 0.36F);
+    const SceneFrame frame = frame_of(world, 0);
+    const Raster raster = image_of(world, frame);
+    std::set<float> values;
+    const Point centre = frame.grid.px_from_map(frame.displacement.centre_map);
+    for (int y = -10; y < 10; ++y)
+        for (int x = -20; x < 20; ++x)
+            values.insert(
+                raster.bands[0].at(static_cast<int>(centre.x) + x, static_cast<int>(centre.y) + y));
+    EXPECT_LT(*values.rbegin(), 255);
+    EXPECT_GT(*values.begin(), 150);
+    EXPECT_GE(values.size(), 8U) << "not a flat white";
+}
+
+TEST(Simulate, ShadeOnSnowIsBluishAndNoMore) {
+    Scenario scenario = bare(120, 0.5);
+    scenario.scenes[0].datetime = *parse_time("2010-01-20T02:30:00Z");
+    scenario.scenes[0].bands = "rgb";
+    scenario.scenes[0].bits = 8;
+    scenario.scenes[0].snow = 1;
+    scenario.scenes[0].haze = 0.1;
+    const World world = with_box(scenario, {0, -20}, 0, 60, 10, 12, 0.5F);
+    const SceneFrame frame = frame_of(world, 0);
+    const Raster raster = image_of(world, frame);
+    // North of the long box lies its shade, south of it the sun.
+    const Point shade = frame.grid.px_from_map(frame.displacement.centre_map + Point{0, -8}),
+                sunny = frame.grid.px_from_map(frame.displacement.centre_map + Point{0, -40});
+    const auto value = [&](std::size_t band, Point p) {
+        return static_cast<double>(
+            raster.bands[band].at(static_cast<int>(p.x), static_cast<int>(p.y)));
+    };
+    EXPECT_LT(value(0, shade), 0.6 * value(0, sunny));
+    EXPECT_GT(value(2, shade) / value(0, shade), 1.05);
+    EXPECT_LT(value(2, shade) / value(0, shade), 1.7);
+    EXPECT_NEAR(value(2, sunny) / value(0, sunny), 1, 0.08) << "snow is white";
+}
+
+TEST(Simulate, CloudsAreThinOverAFairPartOfTheGround) {
+    Scenario scenario = bare(3000, 1);
+    scenario.scenes[0].cloud = 0.3;
+    double thin = 0, thick = 0, all = 0, tall = 0;
+    for (const std::uint64_t seed : {1U, 2U, 3U, 4U, 5U, 6U, 7U, 8U}) {
+        scenario.seed = seed;
+        const World world = build_world(scenario);
+        const Sky sky(world, 0, frame_of(world, 0));
+        for (double y = -1500; y < 1500; y += 25)
+            for (double x = -1500; x < 1500; x += 25) {
+                const float cloud = sky.cover_at(x, y).cloud;
+                ++all;
+                thin += cloud > 0.1F && cloud < 0.6F;
+                thick += cloud >= 0.5F;
+                tall += cloud > 0.9F;
+            }
+    }
+    EXPECT_GT(thin / all, 0.12);
+    EXPECT_NEAR(thick / all, 0.3, 0.12) << "the share that was asked for hides the ground";
+    EXPECT_GT(tall / all, 0.05);
 }
 
 TEST(Simulate, SameSeedSameBytesForAnyThreadsAndWindows) {

@@ -352,8 +352,8 @@ Scenario read_scenario(const std::string& path, std::optional<std::uint64_t> see
             const LineChange& change = s.line_changes[i];
             if (change.area_m2 > 0 && (change.area_m2 > area) != change.expansion)
                 faults.push_back(
-                    fmt::format("line_changes[{}].area_m2: is {}, an {} from {} must make it {}", i,
-                                change.area_m2, change.expansion ? "expansion" : "contraction",
+                    fmt::format("line_changes[{}].area_m2: is {}, {} from {} must make it {}", i,
+                                change.area_m2, change.expansion ? "an expansion" : "a contraction",
                                 area, change.expansion ? "larger" : "smaller"));
             area = change.area_m2;
         }

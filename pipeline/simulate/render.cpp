@@ -486,9 +486,9 @@ void paint_ground(const Context& c, const LandLattice& lattice, Work& w) {
                     rough = 0.21F;
                 }
                 const float tone = tone_of(
-                    1.15F * rough * texture *
+                    1.32F * rough * texture *
                         (0.55F * grain[1] + 0.62F * grain[2] + 0.55F * grain[0]) +
-                    broad * (parcel_here ? 0.05F : 0.11F) * land.patch + broad * 0.05F * grain[3]);
+                    broad * (parcel_here ? 0.05F : 0.11F) * land.patch + broad * 0.08F * grain[3]);
                 for (std::size_t b = 0; b < N; ++b) w.band[b][k] = colour[b] * tone;
                 w.tilt[k] = slow[5];
             }
@@ -779,6 +779,63 @@ bool tree_may_stand(const Context& c, Point p, double crown) {
     return true;
 }
 
+struct Crown {
+    float x, y, radius, tall;
+    float solid;         ///< share of the light that it stops
+    float tone;          ///< against its kind's colour
+    float oval, corner;  ///< how far its outline is from a circle: twofold, threefold; 0–0.3
+    float cos_turn, sin_turn;
+    bool conifer;
+    std::uint32_t salt;
+};
+template <std::size_t N>
+void paint_crown(const Context& c, Work& w, const Crown& tree, const Colour<N>& colour) {
+    const float longest = tree.radius * (1 + tree.oval + tree.corner);
+    const auto reach = static_cast<double>(longest) + 0.3, x = static_cast<double>(tree.x),
+               y = static_cast<double>(tree.y);
+    // No bough reaches farther than this: most of the square's corners need no look.
+    constexpr float kBough = 1.8F;
+    const float far = longest * (1 + 0.14F * kBough), far2 = far * far;
+    const bool round = tree.oval == 0 && tree.corner == 0;
+    const auto shift = static_cast<float>(tree.salt & 255U);
+    const float lean = 0.62F / tree.radius;
+    const auto sun_x = static_cast<float>(0.75 * c.sun3_xy.x),
+               sun_y = static_cast<float>(0.75 * c.sun3_xy.y);
+    for_samples_near(c, w, {x - reach, y - reach}, {x + reach, y + reach}, [&](std::size_t k) {
+        const float dx = w.world_x[k] - tree.x, dy = w.world_y[k] - tree.y;
+        const float d2 = dx * dx + dy * dy;
+        if (d2 >= far2 || tree.tall <= w.top[k]) return;
+        const auto bump = c.texture(w.world_x[k] * 2.2F + shift, w.world_y[k] * 2.2F);
+        float rim = tree.radius * (1 + 0.14F * std::min(bump[0], kBough));
+        if (!round && d2 > 0.01F) {
+            // cos 2a and cos 3a of the direction a from the crown's own axis
+            const float u = tree.cos_turn * dx + tree.sin_turn * dy,
+                        v = tree.cos_turn * dy - tree.sin_turn * dx;
+            const float inverse = 1 / std::sqrt(d2);
+            const float cosine = u * inverse, sine = v * inverse;
+            const float twice = cosine * cosine - sine * sine,
+                        thrice = cosine * (twice - 2 * sine * sine);
+            rim *= 1 + tree.oval * twice + tree.corner * thrice;
+        }
+        const float q2 = d2 / (rim * rim);
+        if (q2 >= 1) return;
+        if (tree.solid < 1 && unit(hash(tree.salt, floor_of(w.world_x[k] * 3.1F),
+                                        floor_of(w.world_y[k] * 3.1F))) > tree.solid)
+            return;
+        const float q = std::sqrt(q2);
+        const float height = tree.conifer ? tree.tall * (0.35F + 0.65F * (1 - q))
+                                          : tree.tall * (0.55F + 0.45F * std::sqrt(1 - q2));
+        if (height <= w.top[k]) return;
+        w.top[k] = height;
+        w.kind[k] = 1;
+        // Leaves face all ways: a dome half as steep as its shape, roughened by branches.
+        const float light = 1 + lean * (dx * sun_x + dy * sun_y);
+        w.tilt[k] = std::clamp(light * (1 + 0.20F * bump[1] + 0.20F * bump[2]), 0.2F, 1.9F);
+        const float depth = 0.72F + 0.28F * (1 - q);  // inner shade at the rim
+        for (std::size_t b = 0; b < N; ++b) w.band[b][k] = colour[b] * tree.tone * depth;
+    });
+}
+
 template <std::size_t N>
 void paint_trees(const Context& c, const LandLattice& lattice, double x_low, double y_low,
                  double x_high, double y_high, Work& w) {
@@ -786,10 +843,10 @@ void paint_trees(const Context& c, const LandLattice& lattice, double x_low, dou
     const World& world = c.world;
     const std::uint32_t seed = world.seed + 40;
     ParcelRegions regions;
-    for (int j = static_cast<int>(std::floor((y_low - 6) / kCell));
-         j <= static_cast<int>(std::floor((y_high + 6) / kCell)); ++j)
-        for (int i = static_cast<int>(std::floor((x_low - 6) / kCell));
-             i <= static_cast<int>(std::floor((x_high + 6) / kCell)); ++i) {
+    for (int j = static_cast<int>(std::floor((y_low - 10) / kCell));
+         j <= static_cast<int>(std::floor((y_high + 10) / kCell)); ++j)
+        for (int i = static_cast<int>(std::floor((x_low - 10) / kCell));
+             i <= static_cast<int>(std::floor((x_high + 10) / kCell)); ++i) {
             const std::uint32_t h = hash(seed, i, j);
             const double x = (i + static_cast<double>(unit(h))) * kCell,
                          y = (j + static_cast<double>(unit(mix(h + 1)))) * kCell;
@@ -841,41 +898,32 @@ void paint_trees(const Context& c, const LandLattice& lattice, double x_low, dou
             }
             // Without leaves a crown is twigs: most of the light goes through.
             const float solid = conifer ? 1.0F : 0.30F + 0.70F * leaf;
-            const Colour<N> crown = seen<N>(colour);
-            const double reach = static_cast<double>(radius) + 0.3;
-            // No bough reaches farther than this: most of the square's corners need no look.
-            constexpr float kBough = 1.8F;
-            const float far = radius * (1 + 0.14F * kBough), far2 = far * far;
-            const auto shift = static_cast<float>(h & 255U);
-            const float lean = 0.62F / radius;
-            const auto sun_x = static_cast<float>(0.75 * c.sun3_xy.x),
-                       sun_y = static_cast<float>(0.75 * c.sun3_xy.y);
-            for_samples_near(
-                c, w, {x - reach, y - reach}, {x + reach, y + reach}, [&](std::size_t k) {
-                    const float dx = w.world_x[k] - fx, dy = w.world_y[k] - fy;
-                    const float d2 = dx * dx + dy * dy;
-                    if (d2 >= far2 || tall <= w.top[k]) return;
-                    const auto bump = c.texture(w.world_x[k] * 2.2F + shift, w.world_y[k] * 2.2F);
-                    const float rim = radius * (1 + 0.14F * std::min(bump[0], kBough));
-                    const float q2 = d2 / (rim * rim);
-                    if (q2 >= 1) return;
-                    if (solid < 1 && unit(hash(h, floor_of(w.world_x[k] * 3.1F),
-                                               floor_of(w.world_y[k] * 3.1F))) > solid)
-                        return;
-                    const float q = std::sqrt(q2);
-                    const float height = conifer ? tall * (0.35F + 0.65F * (1 - q))
-                                                 : tall * (0.55F + 0.45F * std::sqrt(1 - q2));
-                    if (height <= w.top[k]) return;
-                    w.top[k] = height;
-                    w.kind[k] = 1;
-                    // Leaves face all ways: a dome half as steep as its shape, roughened by
-                    // branches.
-                    const float light = 1 + lean * (dx * sun_x + dy * sun_y);
-                    w.tilt[k] =
-                        std::clamp(light * (1 + 0.20F * bump[1] + 0.20F * bump[2]), 0.2F, 1.9F);
-                    const float depth = 0.72F + 0.28F * (1 - q);  // inner shade at the rim
-                    for (std::size_t b = 0; b < N; ++b) w.band[b][k] = crown[b] * tone * depth;
-                });
+            // In the open no two crowns are alike: drawn out or three-sided, several stems that
+            // have grown together, some lighter. Under the canopy of a wood it does not show.
+            const bool alone = wood <= 0;
+            const float turn = 6.2831853F * unit(mix(h + 10));
+            const float oval = alone ? 0.26F * unit(mix(h + 11)) : 0.0F;
+            const float corner = alone ? 0.16F * unit(mix(h + 12)) : 0.0F;
+            const int stems =
+                !alone || conifer ? 1 : 1 + static_cast<int>(2.4F * unit(mix(h + 13)));
+            const float own = alone ? tone * (0.85F + 0.55F * unit(mix(h + 14))) : tone;
+            const float cos_turn = std::cos(turn), sin_turn = std::sin(turn);
+            for (int stem = 0; stem < stems; ++stem) {
+                const std::uint32_t hs = mix(h + 20 + static_cast<std::uint32_t>(stem));
+                const float size = stem == 0 ? 1.0F : 0.5F + 0.4F * unit(hs);
+                const float away = stem == 0 ? 0.0F : radius * (0.7F + 0.5F * unit(mix(hs + 1)));
+                const float towards = 6.2831853F * unit(mix(hs + 2));
+                const float cx = fx + away * std::cos(towards), cy = fy + away * std::sin(towards);
+                if (stem > 0 &&
+                    !tree_may_stand(c, {static_cast<double>(cx), static_cast<double>(cy)},
+                                    static_cast<double>(radius * size)))
+                    continue;
+                paint_crown<N>(
+                    c, w,
+                    {cx, cy, radius * size, tall * (stem == 0 ? 1.0F : 0.8F * size + 0.15F), solid,
+                     own, oval, corner, cos_turn, sin_turn, conifer, stem == 0 ? h : hs},
+                    seen<N>(colour));
+            }
         }
 }
 
@@ -888,7 +936,10 @@ void lay_snow(const Context& c, Work& w) {
                      static_cast<int>(k / static_cast<std::size_t>(w.width))))
             continue;
         const auto grain = grain_at(c.texture, w.world_x[k], w.world_y[k]);
-        float cover = smooth(-0.9F, 0.9F, 2.6F * depth - 1.3F + 0.55F * grain[1] + 0.5F * grain[3]);
+        // Thin snow lies in the furrows and behind tufts: the rim is ragged, not a mist.
+        float cover =
+            smooth(-0.6F, 0.6F,
+                   2.6F * depth - 1.3F + 0.5F * grain[1] + 0.45F * grain[3] + 0.3F * grain[0]);
         if (w.kind[k] == 1) cover *= 0.35F;
         if (w.kind[k] == 2) cover *= 0.85F;
         constexpr Colour<N> kSnow = seen<N>({0.70F, 0.70F, 0.69F, 0.62F});
@@ -1221,6 +1272,7 @@ Raster render(const World& world, int scene_index, const SceneFrame& frame, cons
         std::vector<float> sums(static_cast<std::size_t>(core.width));
         for (std::size_t b = 0; b < band_count; ++b) {
             const Sky::Response response = c.sky.response(static_cast<int>(b));
+            const float shoulder = std::max(response.top - response.knee, 1.0F);
             const std::uint32_t salt = seed_for(world.scenario.seed, "noise") +
                                        7919U * static_cast<std::uint32_t>(scene_index) +
                                        104729U * static_cast<std::uint32_t>(b);
@@ -1242,6 +1294,9 @@ Raster render(const World& world, int scene_index, const SceneFrame& frame, cons
                         std::sqrt(response.read_variance + response.shot * std::max(number, 0.0F));
                     number +=
                         noise * gauss(hash(salt, window.x + core.x + x, window.y + core.y + y));
+                    if (number > response.knee)
+                        number = response.knee +
+                                 shoulder * (1 - std::exp((response.knee - number) / shoulder));
                     result[x] = std::clamp(std::round(number), 1.0F, response.top);
                 }
             }

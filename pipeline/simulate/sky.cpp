@@ -60,7 +60,14 @@ Sky::Light Sky::light(BandRole role) const {
     const double unit_sun = sine_ / std::sin(std::numbers::pi / 4);
     Light out{};
     out.direct = static_cast<float>(unit_sun * direct);
-    out.sky = static_cast<float>(unit_sun * (0.66 * lost + 0.03));
+    // What reaches the shade was scattered by the air, more of it blue; over snow a large part went
+    // up from the ground and came back from haze and cloud, which are grey.
+    const double grey =
+        1 - std::exp(-(air_of(BandRole::pan).clear + air_of(BandRole::pan).haze * scene_->haze) /
+                     sine_);
+    const double returned = 0.75 * std::min(1.0, 1.5 * scene_->snow);
+    out.sky =
+        static_cast<float>(unit_sun * (0.66 * (lost + returned * (1.1 * grey - lost)) + 0.03));
     out.transmission = static_cast<float>(std::exp(-0.55 * depth));
     out.path = static_cast<float>(unit_sun * 0.16 * lost * (1 - std::exp(-depth)) /
                                   std::max(depth, 1e-6) * std::pow(depth, 0.75));
@@ -84,8 +91,11 @@ Sky::Response Sky::response(int band) const {
                           : role == BandRole::green ? 0.112
                           : role == BandRole::pan   ? 0.125
                                                     : 0.116;
-    const double usual =
-        bright * static_cast<double>(air.direct + air.sky) * static_cast<double>(air.transmission);
+    // Snow is exposed for, and balanced to white.
+    const double balanced = bright + 0.7 * std::min(1.0, 1.5 * scene_->snow) * (0.114 - bright) *
+                                         (role == BandRole::nir ? 0 : 1);
+    const double usual = balanced * static_cast<double>(air.direct + air.sky) *
+                         static_cast<double>(air.transmission);
     const double path = static_cast<double>(air.path) * (0.6 + 0.4 * scene_->haze);
     const bool deep = scene_->bits > 8;
     const double unit = deep ? 4.0 : 1.0;
@@ -99,6 +109,7 @@ Sky::Response Sky::response(int band) const {
     out.gain = static_cast<float>(unit * gain);
     out.offset = static_cast<float>(unit * offset);
     out.top = deep ? 2047.0F : 255.0F;
+    out.knee = deep ? out.top : 195.0F;
     const double noise = scene_->noise;
     out.read_variance = static_cast<float>(unit * unit * 0.5 * noise * noise);
     out.shot = static_cast<float>(unit * 0.010 * noise * noise);
@@ -106,16 +117,26 @@ Sky::Response Sky::response(int band) const {
 }
 
 Sky::Cover Sky::cover_at(double x, double y) const {
+    // Optical depth grows from the rim inwards: a cloud is thin over a third of its width. Half the
+    // light is gone where the share of the ground says that the cloud begins.
     const auto thickness = [&](double px, double py) {
         const double wx = px + 90 * static_cast<double>(value_noise(seed_ + 1, px / 300, py / 300));
         const float field = fractal(seed_, wx / 620, py / 620, 7, 0.52F);
-        const float t = std::clamp((field - cloud_threshold_ + 0.10F) / 0.34F, 0.0F, 1.0F);
-        return t * t * (3 - 2 * t);
+        const float inside = std::max(0.0F, field - cloud_threshold_ + 0.18F);
+        return 1 - std::exp(-0.7F * std::pow(inside * 4, 1.6F));
+    };
+    // Higher up, streaks that never hide the ground.
+    const auto streaks = [&](double px, double py) {
+        const double u = 0.82 * px + 0.57 * py, v = -0.57 * px + 0.82 * py;
+        const float field = fractal(seed_ + 5, u / 1100, v / 330, 5, 0.5F);
+        const float t = std::clamp(field + 0.15F, 0.0F, 1.0F);
+        return 0.30F * t * std::min(1.0F, 3 * static_cast<float>(scene_->cloud));
     };
     Cover out{0, 0, 1};
     if (scene_->cloud > 0) {
-        out.cloud = 0.97F * thickness(x, y);
-        out.shadow = 0.92F * thickness(x + shadow_shift_.x, y + shadow_shift_.y);
+        const double sx = x + shadow_shift_.x, sy = y + shadow_shift_.y;
+        out.cloud = 1 - (1 - 0.98F * thickness(x, y)) * (1 - streaks(x, y));
+        out.shadow = 0.92F * thickness(sx, sy);
     }
     out.haze = 1 + static_cast<float>(0.5 * std::min(1.0, 2 * scene_->haze)) *
                        fractal(seed_ + 9, x / 1500, y / 1500, 3, 0.5F);

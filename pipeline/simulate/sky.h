@@ -28,6 +28,8 @@ class Sky {
 
     struct Response {
         float gain, offset, top;    ///< digital number = gain · radiance + offset, at most top
+        float knee;                 ///< above it numbers are squeezed towards top, as in delivered
+                                    ///< 8-bit products, so that bright roofs keep their texture
         float read_variance, shot;  ///< noise variance = read_variance + shot · number
     };
     Response response(int band) const;
