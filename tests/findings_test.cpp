@@ -295,7 +295,7 @@ TEST(Findings, StandingPostsAreCountedAtTheLastLookThatCouldSeeThem) {
     ASSERT_EQ(posts.size(), 1U);
     EXPECT_EQ(posts[0].statement,
               "On 2010-06-01 9 guard posts stood along the perimeter; with those that such images "
-              "hide 9–11 (90 % interval).");
+              "hide 9–13 (90 % interval).");
 }
 
 TEST(Findings, PostsThatCannotBeSeenAreNotCountedAsNone) {
@@ -492,6 +492,23 @@ TEST(Findings, CountsHoldWhatWasMissedAsOftenAsTheySay) {
     EXPECT_EQ(none_missed.low, plain.low);
     EXPECT_EQ(none_missed.high, plain.high);
     EXPECT_EQ(none_missed.count, plain.count);
+}
+
+TEST(Findings, WithoutColourMorePostsMayBeHidden) {
+    Case c = series({2005, 2007}, {6e5, 6e5}, {3200, 3200});
+    for (int i = 0; i < 12; ++i) {
+        ReportStructure post;
+        post.kind = "guard_post";
+        post.confidence = 0.97;
+        c.report.structures.push_back(post);
+    }
+    const auto count = [&](int bands) {
+        for (auto& scene : c.report.scenes) scene.bands = bands, scene.gsd_m = 0.5;
+        return standing_count(c.report, "guard_post", c.report.scenes.back(), 0.9).all;
+    };
+    EXPECT_LT(count(3).high, 12 * 1.4);
+    EXPECT_GT(count(1).high, 12 * 1.4);
+    EXPECT_EQ(count(1).count, count(3).count) << "what was found is not multiplied";
 }
 
 TEST(Findings, ADoubtfulRemovalLeavesItsDoubtInTheCount) {
