@@ -371,16 +371,19 @@ SeriesLines trace_series(const Series& series, const SceneStore& store, const Kn
             measure_given(series.grid, infos, lines, sigma_m, place_given(given, series), options)};
 }
 
-/// Buildings of the area and posts along the lines, in every scene; then every scene's look at each
-/// of them.
-void find_structures(const Series& series, const SceneStore& store, const StructureOptions& options,
-                     SeriesEvidence& evidence, Progress& progress) {
+/// Buildings of the area and posts along the traced lines and the known one, in every scene; then
+/// every scene's look at each of them.
+void find_structures(const Series& series, const SceneStore& store, const KnownLine& known,
+                     const StructureOptions& options, SeriesEvidence& evidence,
+                     Progress& progress) {
     const int count = static_cast<int>(series.members.size());
     progress.stage("structures", 2 * count);
     const Ring area_px = GridProjection(series.grid).px_from_lonlat(series.area_lonlat);
     std::vector<Ring> rings;
     for (const TracedPerimeter& traced : evidence.perimeter.perimeters)
         rings.push_back(traced.ring_px);
+    // Where the trace has left the line, the catalogue's still has its posts.
+    if (known.ring_px.size() >= 3) rings.push_back(known.ring_px);
     std::vector<std::vector<Detection>> detections;
     parallel_in_order(
         count, series.in_flight,
@@ -492,7 +495,8 @@ SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptio
     SeriesLines lines = trace_series(series, store, known_line(site, options.given, series.grid),
                                      options.given, options.perimeter, progress);
     evidence.perimeter = std::move(lines.traced);
-    find_structures(series, store, options.structures, evidence, progress);
+    find_structures(series, store, known_line(site, options.given, series.grid), options.structures,
+                    evidence, progress);
     find_differences(series, store, options.difference, observers, evidence, progress);
 
     Tracks tracks = track(evidence, series.grid, options.structures, options.track);

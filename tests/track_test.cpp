@@ -551,6 +551,35 @@ TEST(Track, ARemovalThatALookContradictsIsNotConfirmed) {
     }
 }
 
+TEST(Track, APostStandsOnItsLine) {
+    const auto confidence = [](double away_px) {
+        auto evidence = series(5);
+        add_object(evidence, StructureKind::guard_post, {500 + away_px, 500},
+                   {1.5, 1.5, 1.5, 1.5, 1.5});
+        for (auto& looks : evidence.looks) looks[0].score = 1;
+        if (away_px > 0) {
+            TracedPerimeter line;
+            line.ring_px = rectangle(500, 100, 600, 800);
+            evidence.perimeter.perimeters = {line};
+        }
+        const Tracks tracks = run(evidence);
+        return tracks.structures.empty() ? 0.0 : tracks.structures[0].confidence;
+    };
+    EXPECT_GT(confidence(4), 0.6);             // 2 m
+    EXPECT_LT(confidence(40), 0.4);            // 20 m: the same picture is a bush
+    EXPECT_GT(confidence(0), confidence(40));  // no line is known
+    EXPECT_LT(confidence(0), confidence(4));
+    // What was found along a line that is not among the traced ones stands on that one.
+    auto evidence = series(5);
+    add_object(evidence, StructureKind::guard_post, {540, 500}, {1.5, 1.5, 1.5, 1.5, 1.5});
+    for (auto& looks : evidence.looks) looks[0].score = 1;
+    evidence.objects[0].line_px = {{539, 400}, {539, 600}};
+    TracedPerimeter line;
+    line.ring_px = rectangle(500, 100, 600, 800);
+    evidence.perimeter.perimeters = {line};
+    EXPECT_NEAR(run(evidence).structures.at(0).confidence, confidence(1), 0.01);
+}
+
 TEST(Track, OneMissedLookAtTheEndIsNoEnd) {
     auto evidence = series(7);
     add_object(evidence, StructureKind::guard_post, {500, 500}, {-6, -6, -6, 5, 5, 4, -4});

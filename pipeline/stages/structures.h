@@ -13,7 +13,9 @@ namespace fenceline {
 
 struct StructureOptions {
     double min_building_m2 = 15, max_building_m2 = 4000;
-    double post_ribbon_m = 15;            ///< posts are looked for within this distance of the line
+    /// Posts are looked for within this distance of the line. They stand within 4 m of it, but a
+    /// new stretch of line is traced 10–30 m off in places.
+    double post_ribbon_m = 30;
     double min_post_px = 3;               ///< smaller posts are not observable
     double match_m = 6;                   ///< same object in two looks
     double post_min_log_odds = -1.0;      ///< a look finds a post from here on

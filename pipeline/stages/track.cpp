@@ -31,7 +31,7 @@ constexpr double kOnLineM = 15;
 constexpr double kSharedHeightM = 0.75;
 /// A change is confirmed of what exists with this probability at least. What fades, or comes and
 /// goes with the sun, is seldom a structure that was torn down: crowns of trees do so all the time.
-constexpr double kSureToExist = 0.75, kSureToHaveStood = 0.9;
+constexpr double kSureToExist = 0.65, kSureToHaveStood = 0.9;
 /// A look that speaks so clearly against a removal (or, before it, for absence) leaves it open.
 constexpr double kContradiction = -3;
 /// What the change map alone says is never more than provisional; quiet pairs before and after
@@ -339,6 +339,23 @@ struct TrackedStructure {
     CourseEstimate course;
 };
 
+/// Distance of an object from the nearest line of any date, m; NaN when there is none.
+double line_distance_m(const Context& c, const Detection& object) {
+    double nearest = std::numeric_limits<double>::infinity();
+    for (const TracedPerimeter& line : c.evidence.perimeter.perimeters)
+        if (line.ring_px.size() >= 3)
+            nearest = std::min(nearest, distance_to_ring(line.ring_px, object.centre_px));
+    // The stretch it was found along may be of a line that is not among the traced ones.
+    for (std::size_t i = 1; i < object.line_px.size(); ++i) {
+        const Point a = object.line_px[i - 1], along = object.line_px[i] - a;
+        const double length2 = dot(along, along);
+        const double t =
+            length2 > 0 ? std::clamp(dot(object.centre_px - a, along) / length2, 0.0, 1.0) : 0;
+        nearest = std::min(nearest, distance(object.centre_px, a + t * along));
+    }
+    return std::isfinite(nearest) ? nearest * c.gsd_m : std::numeric_limits<double>::quiet_NaN();
+}
+
 /// Height over the looks in which the object stood: the lower quartile, since a shadow that runs
 /// into another one is too long and none is too short (on tune series the median is 0.4 m too high,
 /// the quartile right), and its interval from the scatter.
@@ -569,7 +586,8 @@ void track_structures(const Context& c,
         std::vector<Look> all;
         for (int i = 0; i < c.scene_count(); ++i) all.push_back(c.look(i, k).value_or(Look{}));
         s.confidence =
-            logistic(std::min(course.existence_log_odds, existence_limit(detection.kind, all)));
+            logistic(std::min(course.existence_log_odds,
+                              existence_limit(detection.kind, all, line_distance_m(c, detection))));
         s.last_not_seen = time_of(c.evidence.scenes, course.last_not_seen);
         s.first_seen = end_time_of(c.evidence.scenes, course.first_seen);
         s.last_seen = time_of(c.evidence.scenes, course.last_seen);

@@ -141,7 +141,7 @@ std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> object
     return ratios;
 }
 
-double existence_limit(StructureKind kind, std::span<const Look> looks) {
+double existence_limit(StructureKind kind, std::span<const Look> looks, double line_m) {
     std::size_t first = looks.size(), last = 0;
     int shown = 0;
     for (std::size_t i = 0; i < looks.size(); ++i)
@@ -163,7 +163,11 @@ double existence_limit(StructureKind kind, std::span<const Look> looks) {
     if (count == 0) return std::numeric_limits<double>::infinity();
     // What only one look shows is mostly nothing; how many more agree matters little.
     const double level = sum / count, twice = shown > 1 ? 1 : 0;
-    if (kind == StructureKind::guard_post) return 0.51 * level + 3.3 * twice - 2.39;
+    if (kind == StructureKind::guard_post) {
+        // Posts stand on their line or beside it.
+        const double beside = std::isfinite(line_m) ? std::clamp((8 - line_m) / 4, 0.0, 1.0) : 0.5;
+        return 0.95 * level + 4.8 * twice + 2.7 * beside - 7.5;
+    }
     if (borders.empty()) return 0.64 * level + 3.28 * twice - 2.91;
     const auto middle = borders.begin() + static_cast<std::ptrdiff_t>(borders.size() / 2);
     std::nth_element(borders.begin(), middle, borders.end());

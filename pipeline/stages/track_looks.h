@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -29,11 +30,13 @@ std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> object
                                                std::span<const std::vector<Look>> looks);
 
 /// Log-odds that an object of a series is real, from what its looks show between the first and the
-/// last that shows it: the mean of their scores, how many they are, and for buildings how clearly
-/// the roof stands out (ponds and bare ground throw no shadow). What looks like an object in one
-/// look often does so in the next, so that looks do not count as independent ones here. Fitted on
-/// tune series by benchmarks/fit_looks.py (logistic regression). Looks without a score, or none
-/// that shows it: +∞, nothing is known.
-double existence_limit(StructureKind kind, std::span<const Look> looks);
+/// last that shows it: the mean of their scores, how many they are, for buildings how clearly the
+/// roof stands out (ponds and bare ground throw no shadow), and for posts whether a line runs by:
+/// line_m is the distance to the nearest one, m; NaN: no line is known, which says nothing. What
+/// looks like an object in one look often does so in the next, so that looks do not count as
+/// independent ones here. Fitted on tune series by benchmarks/fit_looks.py (logistic regression).
+/// Looks without a score, or none that shows it: +∞, nothing is known.
+double existence_limit(StructureKind kind, std::span<const Look> looks,
+                       double line_m = std::numeric_limits<double>::quiet_NaN());
 
 }  // namespace fenceline
