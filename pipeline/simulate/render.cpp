@@ -375,12 +375,17 @@ struct LandLattice {
     }
 };
 
+// The texture repeats every 205 m: both looks are turned, each its own way, so that no row or
+// column of an image meets the same grain again and again.
+std::array<float, 4> fine_grain_at(const NoiseTexture& texture, float x, float y) {
+    return texture(2.28F * x - 1.03F * y + 11.3F, 1.03F * x + 2.28F * y - 7.1F);
+}
 std::array<float, 4> broad_grain_at(const NoiseTexture& texture, float x, float y) {
     return texture((0.83F * x - 0.56F * y) * 0.41F, (0.56F * x + 0.83F * y) * 0.41F);
 }
 /// Fine grain of the ground at a place: [0] 0.8–100 m, [1] 1–100 m rough, [2] finest, [3] 5–600 m.
 std::array<float, 4> grain_at(const NoiseTexture& texture, float x, float y) {
-    const auto fine = texture(x * 2.5F + 11.3F, y * 2.5F - 7.1F);
+    const auto fine = fine_grain_at(texture, x, y);
     const auto broad = broad_grain_at(texture, x, y);
     return {fine[0], 0.6F * fine[1] + 0.8F * broad[1], fine[2], broad[0]};
 }
@@ -433,7 +438,7 @@ void paint_ground(const Context& c, const LandLattice& lattice, Work& w) {
                 // Out in the halo only heights matter: what throws a shadow into the tile.
                 if (!row_shown || !w.shown(x, y)) continue;
                 const float wx = row_x[x], wy = row_y[x];
-                const auto fine = c.texture(wx * 2.5F + 11.3F, wy * 2.5F - 7.1F);
+                const auto fine = fine_grain_at(c.texture, wx, wy);
                 const std::array<float, 4> grain{fine[0], 0.6F * fine[1] + 0.8F * slow[7], fine[2],
                                                  slow[6]};
                 Colour<N> colour;
@@ -485,10 +490,13 @@ void paint_ground(const Context& c, const LandLattice& lattice, Work& w) {
                     colour = mixed(colour, bare_ground, 0.75F * bare);
                     rough = 0.21F;
                 }
-                const float tone = tone_of(
-                    1.32F * rough * texture *
-                        (0.55F * grain[1] + 0.62F * grain[2] + 0.55F * grain[0]) +
-                    broad * (parcel_here ? 0.05F : 0.11F) * land.patch + broad * 0.08F * grain[3]);
+                // Bright and dark ground of tens of metres, but no glaring and no black one.
+                const float wide =
+                    broad * ((parcel_here ? 0.05F : 0.11F) * land.patch + 0.06F * grain[3]);
+                const float tone =
+                    tone_of(1.32F * rough * texture *
+                                (0.55F * grain[1] + 0.62F * grain[2] + 0.55F * grain[0]) +
+                            wide / (1 + 0.9F * std::abs(wide)));
                 for (std::size_t b = 0; b < N; ++b) w.band[b][k] = colour[b] * tone;
                 w.tilt[k] = slow[5];
             }
