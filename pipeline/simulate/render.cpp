@@ -494,7 +494,7 @@ void paint_ground(const Context& c, const LandLattice& lattice, Work& w) {
                 const float wide =
                     broad * ((parcel_here ? 0.05F : 0.11F) * land.patch + 0.06F * grain[3]);
                 const float tone =
-                    tone_of(1.32F * rough * texture *
+                    tone_of(1.24F * rough * texture *
                                 (0.55F * grain[1] + 0.62F * grain[2] + 0.55F * grain[0]) +
                             wide / (1 + 0.9F * std::abs(wide)));
                 for (std::size_t b = 0; b < N; ++b) w.band[b][k] = colour[b] * tone;
