@@ -487,10 +487,30 @@ TEST(Track, NothingAtAllWhereSharpLooksShowAnObjectSaysMoreThanAFaintMiss) {
     const auto ratio = [&](double level, double missed) {
         return log_ratios_of(objects, looks_of({{level, level, missed, level, level}}))[2][0];
     };
-    EXPECT_LT(ratio(5, -12), -6);                  // as places without anything look
+    EXPECT_LT(ratio(5, -12), -5.5);                // as places without anything look
     EXPECT_LT(ratio(5, -12), ratio(5, -5) - 1.5);  // as now and then something standing does
     EXPECT_LT(ratio(5, -5), ratio(0, -5));
     EXPECT_GE(ratio(5, -12), -TrackOptions{}.max_absence_llr);
+}
+
+TEST(Track, ASceneThatShowsNothingOfHalfOfWhatStandsSaysLittleByItsSilence) {
+    // Roofs under snow in the first scene, or in the third; ten others that are seen in all.
+    for (const std::size_t scene : {0U, 2U}) {
+        std::vector<std::vector<double>> scores(20, {5, 5, 5, 5, 5});
+        std::vector<Detection> objects(scores.size());
+        const double clear = [&] {
+            scores[0][scene] = -12;  // this one may be new
+            return log_ratios_of(objects, looks_of(scores))[scene][0];
+        }();
+        for (std::size_t k = 1; k < 11; ++k) scores[k][scene] = -12;
+        const double blind = log_ratios_of(objects, looks_of(scores))[scene][0];
+        EXPECT_LT(clear, -5);
+        EXPECT_GT(blind, -2);
+    }
+    // All gone in the last two looks: no scene is blind.
+    std::vector<std::vector<double>> razed(20, {5, 5, 5, -12, -12});
+    const auto ratios = log_ratios_of(std::vector<Detection>(20), looks_of(razed));
+    EXPECT_LT(ratios[3][0] + ratios[4][0], -9);
 }
 
 TEST(Track, OneLookBeforeIsEnoughWhereTheMapShowsTheSameThing) {

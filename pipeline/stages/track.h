@@ -17,7 +17,7 @@ struct TrackOptions {
     double confirm_llr = 6.8;  ///< Wald 1945: ln((1-β)/α), α 0.001, β 0.1
     /// The same for new structures, α 0.01: the price of the unknown date (2 or more) and the
     /// limits on single looks come on top; on tune series nothing false is confirmed from here on.
-    double confirm_new_llr = 4.6;
+    double confirm_new_llr = 4.5;
     double reject_llr = -2.3;  ///< ln(β/(1-α))
     int min_independent_looks = 2;
     double independent_days = 20, independent_sun_deg = 10;  ///< looks differ in season or sun

@@ -46,6 +46,51 @@ double absent_density(double score) {
     return kKnots.back().second;
 }
 
+/// Share of what stands that a scene does not show at all, by scene: roofs under snow that the mask
+/// has not found, thin cloud. Counted over objects that other looks show well, before and after it;
+/// at an end of the series in the neighbouring look and one more, where up to a quarter may be
+/// true change. One such object, or one in twenty, may be something else.
+std::vector<double> blind_shares(std::span<const Detection> objects,
+                                 std::span<const std::vector<Look>> looks) {
+    constexpr double kNothing = -6, kWell = 3, kMayBeNew = 0.25, kSomethingElse = 0.05;
+    constexpr double kFewMisses = 0.02, kFewObjects = 20;  // prior: 1 in 1000
+    const std::size_t scenes = looks.size();
+    std::vector<double> shares;
+    for (std::size_t i = 0; i < scenes; ++i) {
+        double known = 0, missed = 0;
+        const bool end = i == 0 || i + 1 == scenes;
+        for (std::size_t k = 0; k < objects.size(); ++k) {
+            const auto look_of = [&](std::size_t j) -> const Look* {
+                return k < looks[j].size() && looks[j][k].seen != Seen::not_observable &&
+                               std::isfinite(looks[j][k].score)
+                           ? &looks[j][k]
+                           : nullptr;
+            };
+            if (look_of(i) == nullptr) continue;
+            double sum = 0;
+            int before = 0, after = 0;
+            for (std::size_t j = 0; j < scenes; ++j)
+                if (const Look* look = look_of(j);
+                    j != i && look != nullptr && look->log_likelihood_ratio > 0)
+                    sum += look->score, ++(j < i ? before : after);
+            if (before + after < 2 || sum < kWell * (before + after)) continue;
+            if (end) {
+                if (scenes < 2) continue;
+                const Look* next = look_of(i == 0 ? 1 : i - 1);
+                if (next == nullptr || next->log_likelihood_ratio <= 0) continue;
+            } else if (before == 0 || after == 0) {
+                continue;
+            }
+            ++known;
+            missed += look_of(i)->score < kNothing;
+        }
+        missed = std::max(0.0, missed - std::max(1.0, kSomethingElse * known));
+        if (end) missed = std::max(0.0, (missed - kMayBeNew * known) / (1 - kMayBeNew));
+        shares.push_back((missed + kFewMisses) / (known + kFewObjects));
+    }
+    return shares;
+}
+
 /// Level of an object from some of its looks.
 struct Level {
     double mean, variance;
@@ -75,6 +120,7 @@ std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> object
         for (std::size_t k = 0; k < objects.size(); ++k)
             if (const Look* look = look_of(i, k)) ratios[i][k] = look->log_likelihood_ratio;
 
+    const std::vector<double> blind = blind_shares(objects, looks);
     for (const StructureKind kind : {StructureKind::building, StructureKind::guard_post}) {
         const LookModel m = look_model(kind);
         // Looks that show the object, and its level without one of them. Scenes' effects are found
@@ -133,9 +179,12 @@ std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> object
                     continue;
                 const Rest rest = rest_of(i, k);
                 if (rest.before + rest.after == 0) continue;
-                const double stands = density(m, look->score, rest.level.mean + effect[i],
-                                              rest.level.variance + m.look_sd * m.look_sd);
-                ratios[i][k] = std::min(0.0, std::log(stands / absent_density(look->score)));
+                const double absent = absent_density(look->score);
+                const double stands =
+                    (1 - blind[i]) * density(m, look->score, rest.level.mean + effect[i],
+                                             rest.level.variance + m.look_sd * m.look_sd) +
+                    blind[i] * absent;
+                ratios[i][k] = std::min(0.0, std::log(stands / absent));
             }
     }
     return ratios;

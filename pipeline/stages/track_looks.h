@@ -24,7 +24,8 @@ LookModel look_model(StructureKind kind);
 /// look faint (snow, haze), absence says little. The ratio of a look that speaks for absence is
 /// p(score | the object's other looks, scene) / p(score | it does not stand): the posterior
 /// predictive of a random-effects model (Laird & Ware 1982) against what such places show without
-/// it, at most 0 (says nothing). Looks without a score, and those of an object that no other look
+/// it, at most 0 (says nothing); nor may it say more than the share of standing things that its
+/// scene hides altogether allows. Looks without a score, and those of an object that no other look
 /// shows, keep their ratio. The same objects in any order give the same.
 std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> objects,
                                                std::span<const std::vector<Look>> looks);
