@@ -7,9 +7,9 @@
 //
 // --looks: appends a line for every look at every object (series, kind, object, scene, score,
 // stands now/at other times/never/not known, area, height, true height, what measure_building
-// says): what fit_looks.py reads. SERIES: a folder of `fenceline simulate`. Prints the figures of
-// `fenceline evaluate` that concern structures, per series and pooled, the reliability of the
-// probabilities, and the time per scene.
+// says, distance from the line in m): what fit_looks.py reads. SERIES: a folder of `fenceline
+// simulate`. Prints the figures of `fenceline evaluate` that concern structures, per series and
+// pooled, the reliability of the probabilities, and the time per scene.
 // --samples: writes SERIES/posts.samples or SERIES/places.samples for train_structures.py
 // instead; structures_bench --rio DATA/spacenet1_rio [--sun AZIMUTH ELEVATION]: pixel F1 on the
 // real tiles beside the plain building index. --refined: with the places that the present model
@@ -504,6 +504,9 @@ SeriesScore score(const Series& series, const Options& options, Reliabilities& r
     for (std::size_t k = 0; k < evidence.objects.size(); ++k) {
         const Detection& d = evidence.objects[k];
         const bool is_post = d.kind == StructureKind::guard_post;
+        double line_m = 999;
+        for (const Ring& ring : rings)
+            line_m = std::min(line_m, distance_to_ring(ring, d.centre_px) * gsd);
         // 0: stands in this look, 1: at other times, 2: never, −1: the truth does not say
         std::vector<int> which(series.scenes.size(), 2);
         double true_height_m = 0;
@@ -537,11 +540,11 @@ SeriesScore score(const Series& series, const Options& options, Reliabilities& r
             }
             fmt::print(dump,
                        "{},{},{},{},{:.3f},{},{:.2f},{:.2f},{:.2f},{:.3f},{:.3f},{:.3f},{:.3f},"
-                       "{:.3f},{:.3f},{:.3f}\n",
+                       "{:.3f},{:.3f},{:.3f},{:.1f}\n",
                        series.folder, is_post ? "post" : "building", k, i, look.score, which[i],
                        d.area_m2, look.height_m.value_or(0), true_height_m, m.shadow_depth,
                        m.shadow_cover, m.contrast, m.edge, m.weakest_edge, m.roughness,
-                       views[i].shadow_px_per_m);
+                       views[i].shadow_px_per_m, line_m);
         }
     }
     if (dump != nullptr) std::fclose(dump);
