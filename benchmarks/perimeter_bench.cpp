@@ -5,9 +5,12 @@
 //       registers the series as `fenceline run` does and keeps its line evidence in FILE. With
 //       JITTER_PX: also FILE.1 … FILE.COPIES, every scene but the first moved by a Gaussian of that
 //       many pixels of the sensor, each axis.
-//   perimeter_bench trace [--without SCENE] [--known DX_M DY_M] [--truth TRUTH.json] FILE…
+//   perimeter_bench trace [--without SCENE] [--known DX_M DY_M] [--truth TRUTH.json] [--draw
+//   PREFIX] FILE…
 //       traces each and prints areas, changes and processor seconds; --without leaves a scene out
-//       ("each": one after the other), --known moves the known line.
+//       ("each": one after the other), --known moves the known line. --draw PREFIX: the first and
+//       the last perimeter's scene as PREFIX.SCENE.pgm, with the traced and the true ring in its
+//       pixels as text.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -197,7 +200,36 @@ int keep(const std::vector<std::string>& arguments) {
     return 0;
 }
 
-void trace(const Kept& kept, const std::string& name, const Report* truth) {
+const char* held(const Interval& interval, double value) {
+    return interval.low <= value && value <= interval.high ? "held" : "NOT HELD";
+}
+
+void draw(const Kept& kept, const TracedPerimeter& p, const Report* truth,
+          const std::string& prefix) {
+    const auto i = static_cast<std::size_t>(p.scene);
+    const LineEvidence& e = kept.evidence[i];
+    const auto& plane = e.planes.front();
+    const std::string name = prefix + "." + kept.infos[i].id;
+    std::ofstream picture(name + ".pgm", std::ios::binary);
+    picture << "P5\n" << plane.width() << " " << plane.height() << "\n255\n";
+    for (int y = 0; y < plane.height(); ++y)
+        picture.write(reinterpret_cast<const char*>(plane.row(y)), plane.width());
+    std::ofstream rings(name + ".txt");
+    const auto put = [&](const char* what, const Ring& ring) {
+        rings << what;
+        for (const Point q : ring)
+            rings << " " << q.x / e.luminance_step_px << "," << q.y / e.luminance_step_px;
+        rings << "\n";
+    };
+    put("traced", p.ring_px);
+    if (truth == nullptr) return;
+    for (const auto& t : truth->perimeters)
+        if (t.scene == kept.infos[i].id)
+            put("true", GridProjection(kept.grid).px_from_lonlat(t.geometry));
+}
+
+void trace(const Kept& kept, const std::string& name, const Report* truth,
+           const std::string& prefix) {
     const double start = seconds();
     const PerimeterResult result =
         trace_perimeters(kept.grid, kept.infos, kept.evidence, kept.sigma_m, kept.known, {});
@@ -210,10 +242,9 @@ void trace(const Kept& kept, const std::string& name, const Report* truth) {
         if (truth != nullptr)
             for (const auto& t : truth->perimeters)
                 if (t.scene == kept.infos[static_cast<std::size_t>(p.scene)].id)
-                    fmt::print(" of the truth {:.4f} {}", p.area_m2 / t.area_m2,
-                               p.area_ci.low <= t.area_m2 && t.area_m2 <= p.area_ci.high
-                                   ? "held"
-                                   : "NOT HELD");
+                    fmt::print(" of the truth: area {:.4f} {}, length {:.4f} {}",
+                               p.area_m2 / t.area_m2, held(p.area_ci, t.area_m2),
+                               p.length_m / t.length_m, held(p.length_ci, t.length_m));
         fmt::print("\n");
     }
     for (std::size_t i = 0; i < result.changes.size(); ++i) {
@@ -226,18 +257,15 @@ void trace(const Kept& kept, const std::string& name, const Report* truth) {
             c.area_ci.high, c.supported_fraction, result.growth[i].area_ratio,
             result.growth[i].area_ratio_ci.low, result.growth[i].area_ratio_ci.high);
     }
-    if (!result.perimeters.empty()) {
-        fmt::print("  last ring:");
-        for (const Point p : simplify_ring(result.perimeters.back().ring_px, 1))
-            fmt::print(" {:.0f},{:.0f}", p.x, p.y);
-        fmt::print("\n");
-    }
+    if (!result.perimeters.empty() && !prefix.empty())
+        for (const TracedPerimeter* p : {&result.perimeters.front(), &result.perimeters.back()})
+            draw(kept, *p, truth, prefix);
     for (const std::string& note : result.notes) fmt::print("  {}\n", note);
     std::fflush(stdout);
 }
 
 int trace_all(const std::vector<std::string>& arguments) {
-    std::string without;
+    std::string without, prefix;
     Point shift_m{};
     std::optional<Report> truth;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
@@ -246,6 +274,8 @@ int trace_all(const std::vector<std::string>& arguments) {
         } else if (arguments[i] == "--known") {
             shift_m = {std::stod(arguments.at(i + 1)), std::stod(arguments.at(i + 2))};
             i += 2;
+        } else if (arguments[i] == "--draw") {
+            prefix = arguments.at(++i);
         } else if (arguments[i] == "--truth") {
             truth = read_report(arguments.at(++i));
         } else {
@@ -254,7 +284,7 @@ int trace_all(const std::vector<std::string>& arguments) {
                 p = p + (1 / kept.grid.gsd()) * Point{shift_m.x, -shift_m.y};
             const Report* known_truth = truth ? &*truth : nullptr;
             if (without.empty()) {
-                trace(kept, arguments[i], known_truth);
+                trace(kept, arguments[i], known_truth, prefix);
                 continue;
             }
             for (std::size_t k = 0; k < kept.infos.size(); ++k) {
@@ -264,7 +294,7 @@ int trace_all(const std::vector<std::string>& arguments) {
                 fewer.infos.erase(fewer.infos.begin() + at);
                 fewer.evidence.erase(fewer.evidence.begin() + at);
                 fewer.sigma_m.erase(fewer.sigma_m.begin() + at);
-                trace(fewer, arguments[i] + " without " + kept.infos[k].id, known_truth);
+                trace(fewer, arguments[i] + " without " + kept.infos[k].id, known_truth, prefix);
             }
         }
     }
@@ -288,6 +318,6 @@ int main(int argc, char** argv) {
     fmt::print(stderr,
                "perimeter_bench keep FILE SITES ID IMAGES [JITTER_PX COPIES]\n"
                "perimeter_bench trace [--without SCENE|each] [--known DX_M DY_M] [--truth FILE] "
-               "FILE…\n");
+               "[--draw PREFIX] FILE…\n");
     return 2;
 }

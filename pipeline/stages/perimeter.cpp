@@ -7,6 +7,7 @@
 
 #include "core/geodesic.h"
 #include "core/projection.h"
+#include "stages/perimeter_corners.h"
 #include "stages/perimeter_growth.h"
 #include "stages/perimeter_looks.h"
 #include "stages/perimeter_measure.h"
@@ -88,7 +89,8 @@ LineErrors errors_of(const Series& series, int scene, std::span<const PerimeterS
 struct Epoch {
     int start = 0;  ///< position in `usable`
     Ring ring_px;
-    double area_sigma_m2 = 0;  ///< LineErrors'
+    Ring outline_px;  ///< ring_px with its corners: what is given and measured
+    double area_sigma_m2 = 0, found_m = 0;  ///< LineErrors'
     Ribbon ribbon;
     std::vector<int> rows;
 };
@@ -112,9 +114,9 @@ Series series_of(const Grid& grid, std::span<const SceneInfo> scenes,
     return series;
 }
 
-/// A ring with what a scene shows of it. area_sigma_m2: LineErrors'.
+/// A ring with what a scene shows of it. area_sigma_m2, found_m: LineErrors'.
 TracedPerimeter measured(const Series& series, int scene, Ring ring_px, const GeodesicMeasure& size,
-                         const Presence& look, double area_sigma_m2) {
+                         const Presence& look, double area_sigma_m2, double found_m) {
     TracedPerimeter p;
     p.scene = scene;
     p.ring_px = std::move(ring_px);
@@ -125,6 +127,7 @@ TracedPerimeter measured(const Series& series, int scene, Ring ring_px, const Ge
     p.supported_fraction = look.won / pieces;
     LineErrors errors = errors_of(series, scene, p.segments);
     errors.area_sigma_m2 = area_sigma_m2;
+    errors.found_m = found_m;
     const auto intervals = measure_intervals(size.area_m2, size.length_m, errors);
     p.area_ci = intervals.area;
     p.length_ci = intervals.length;
@@ -186,7 +189,7 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
     // Epochs: the line with all changes up to then, traced once more on the looks that it was there
     // for.
     std::vector<Epoch> epochs;
-    epochs.push_back({0, base, 0, ribbon, rows});
+    epochs.push_back({0, base, {}, 0, 0, ribbon, rows});
     {
         std::vector<int> starts;
         for (const Candidate& c : changes) starts.push_back(c.change);
@@ -198,8 +201,10 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
                 if (c.change <= start) applied.push_back(&c);
             Epoch epoch;
             epoch.start = start;
-            for (const Candidate* c : applied)
+            for (const Candidate* c : applied) {
                 epoch.area_sigma_m2 = std::hypot(epoch.area_sigma_m2, c->area_sigma_m2);
+                epoch.found_m += line_length(c->path_px) * series.gsd_m;
+            }
             const auto next = std::upper_bound(starts.begin(), starts.end(), start);
             const int end = next == starts.end() ? static_cast<int>(series.usable.size()) : *next;
             const std::vector<int> looks(series.usable.begin() + start,
@@ -226,6 +231,20 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         }
     }
 
+    for (std::size_t e = 0; e < epochs.size(); ++e) {
+        const int end =
+            e + 1 < epochs.size() ? epochs[e + 1].start : static_cast<int>(series.usable.size());
+        const auto looks = std::span<const int>(series.usable)
+                               .subspan(static_cast<std::size_t>(epochs[e].start),
+                                        static_cast<std::size_t>(end - epochs[e].start));
+        epochs[e].outline_px =
+            shows_walls(series.unit_m)
+                ? with_corners(
+                      epochs[e].ring_px, series.unit_m / series.gsd_m,
+                      [&](Point from, Point to) { return support_along(series, looks, from, to); })
+                : simplify_ring(epochs[e].ring_px, 0.5 * series.resolution_m / series.gsd_m);
+    }
+
     const auto first_usable =
         std::find(series.usable.begin(), series.usable.end(), present.front()) -
         series.usable.begin();
@@ -236,9 +255,7 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         Epoch& epoch = epochs[e];
         const int end =
             e + 1 < epochs.size() ? epochs[e + 1].start : static_cast<int>(series.usable.size());
-        const double straight_m =
-            shows_walls(series.unit_m) ? 0.2 * series.unit_m : 0.5 * series.resolution_m;
-        const Ring simple = simplify_ring(epoch.ring_px, straight_m / series.gsd_m);
+        const Ring& simple = epoch.outline_px;
         const GeodesicMeasure size = measure(simple);
         const std::vector<Presence> seen = presence_in_scenes(series, epoch.ribbon, epoch.rows);
         for (int u = epoch.start; u < end; ++u) {
@@ -249,7 +266,7 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
                 continue;
             }
             result.perimeters.push_back(
-                measured(series, i, simple, size, look, epoch.area_sigma_m2));
+                measured(series, i, simple, size, look, epoch.area_sigma_m2, epoch.found_m));
         }
     }
     if (!unseen.empty()) {
@@ -289,6 +306,7 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         change.supported_fraction = c.supported;
         LineErrors errors = errors_of(series, change.first_after, {});
         errors.area_sigma_m2 = c.area_sigma_m2;
+        errors.found_m = line_length(c.path_px) * series.gsd_m;
         change.area_ci = measure_intervals(size.area_m2, size.length_m, errors).area;
 
         // The old line's fate: the stretch that was replaced, in the looks since.
@@ -313,8 +331,8 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         growth.scene_after = change.first_after;
         std::size_t e = 0;
         while (e + 1 < epochs.size() && epochs[e + 1].start <= c.change) ++e;
-        const GeodesicMeasure after = measure(epochs[e].ring_px),
-                              before = measure(epochs[e == 0 ? 0 : e - 1].ring_px);
+        const GeodesicMeasure after = measure(epochs[e].outline_px),
+                              before = measure(epochs[e == 0 ? 0 : e - 1].outline_px);
         growth.area_ratio = after.area_m2 / before.area_m2;
         growth.length_ratio = after.length_m / before.length_m;
         const double shared_m =
@@ -347,7 +365,7 @@ std::vector<TracedPerimeter> measure_given(const Grid& grid, std::span<const Sce
             presence_in_scenes(series, ribbon, on_it)[static_cast<std::size_t>(line.scene)];
         if (look.pieces.empty()) look.pieces.push_back(Piece::hidden);
         out.push_back(measured(series, line.scene, line.ring_px,
-                               measure_ring(projection.lonlat_from_px(line.ring_px)), look, 0));
+                               measure_ring(projection.lonlat_from_px(line.ring_px)), look, 0, 0));
     }
     return out;
 }

@@ -256,6 +256,13 @@ std::optional<Detour> joined_detour(const Series& series, const Centreline& ring
     return joined;
 }
 
+/// Share of a line's points that lie at another line.
+double share_on(const Polyline& line, const Polyline& other, double near_px) {
+    std::size_t on = 0;
+    for (const Point p : line) on += distance_to_line(other, p) <= near_px ? 1 : 0;
+    return line.empty() ? 0.0 : static_cast<double>(on) / static_cast<double>(line.size());
+}
+
 }  // namespace
 
 Polyline replaced_stretch(const Centreline& ring, const Detour& detour) {
@@ -518,6 +525,10 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
                                             5 * area_m2, series.options.max_detour_m, 3)) {
             if (!d.outside) continue;
             const Candidate beyond = look_at_detour(series, grown, d, all.subspan(split));
+            // It must be the new line that it goes beyond: what begins beside it is another change.
+            if (share_on(replaced_stretch(grown, d), c.path_px, 3 * series.unit_m / series.gsd_m) <
+                0.7)
+                continue;
             const std::optional<Detour> joined = joined_detour(series, ring, c, grown, beyond);
             if (!joined || beyond.change != c.change || !is_seen_to_come(beyond)) continue;
             Candidate both = look_at_detour(series, ring, *joined, all.subspan(split));

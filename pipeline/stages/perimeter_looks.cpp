@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numbers>
 
 #include "core/parallel.h"
 #include "stages/perimeter_detour.h"
@@ -79,6 +80,32 @@ Plane mean_support(const Ribbon& ribbon, std::span<const int> scenes, Plane Line
             }
     });
     return mean;
+}
+
+double support_along(const Series& series, std::span<const int> scenes, Point from_px,
+                     Point to_px) {
+    const Point way = to_px - from_px;
+    const double length = norm(way), step_px = 0.5 * series.unit_m / series.gsd_m;
+    const double turns = std::atan2(way.y, way.x) / std::numbers::pi;  // a line has no sense: mod 1
+    const int direction =
+        static_cast<int>(std::lround((turns - std::floor(turns)) * kLineDirections)) %
+        kLineDirections;
+    const int steps = std::max(1, static_cast<int>(std::ceil(length / step_px)));
+    double sum = 0;
+    int count = 0;
+    for (const int i : scenes) {
+        const LineEvidence& e = series.evidence[static_cast<std::size_t>(i)];
+        const auto& plane = e.planes[static_cast<std::size_t>(direction) + 1];
+        for (int k = 0; k < steps; ++k) {
+            const Point p = from_px + ((k + 0.5) / steps) * way;
+            const int x = static_cast<int>(std::floor(p.x / e.search_step_px)),
+                      y = static_cast<int>(std::floor(p.y / e.search_step_px));
+            if (!plane.contains(x, y) || plane.at(x, y) == 255) continue;
+            sum += plane.at(x, y) / 50.0 - 1;
+            ++count;
+        }
+    }
+    return count > 0 ? sum / count : 0.0;
 }
 
 std::vector<int> trace(const Series& series, const Ribbon& ribbon, std::span<const int> looks,

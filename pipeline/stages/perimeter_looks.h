@@ -41,6 +41,10 @@ Ribbon make_ribbon(const Series& series, Centreline line, double reach_m);
 Plane mean_support(const Ribbon& ribbon, std::span<const int> scenes,
                    Plane LineSupport::*what = &LineSupport::z);
 
+/// Mean over some scenes and over a straight stretch of the support for a line that runs its way
+/// (LineEvidence's directional planes), in z; 0 where none of them sees anything.
+double support_along(const Series& series, std::span<const int> scenes, Point from_px, Point to_px);
+
 /// The line's row per column in the looks given: cheapest way through their mean evidence with a
 /// weak pull towards the line that the ribbon was made along, at most reach_m from it.
 std::vector<int> trace(const Series& series, const Ribbon& ribbon, std::span<const int> looks,

@@ -7,7 +7,7 @@
 namespace fenceline {
 namespace {
 
-constexpr double kTwoSided95 = 1.96;
+constexpr double kTwoSided95 = 1.96, kCutShare = 0.06;
 
 double noise_sigma(const LineErrors& e) {
     return std::hypot(e.normal_sigma_m, 0.3 * e.resolution_m, e.registration_sigma_m);
@@ -56,7 +56,8 @@ MeasureIntervals measure_intervals(double area_m2, double length_m, const LineEr
     const double half = kTwoSided95 * std::sqrt(variance),
                  half_length = kTwoSided95 * std::sqrt(length_var);
     out.area = {std::max(0.0, area_m2 - half), area_m2 + half + hidden_growth};
-    out.length = {std::max(0.0, length_m - half_length), length_m + half_length};
+    out.length = {std::max(0.0, length_m - half_length),
+                  length_m + std::hypot(half_length, kCutShare * errors.found_m)};
     return out;
 }
 
@@ -91,7 +92,8 @@ Interval length_ratio_interval(double length_before_m, double length_after_m, do
                              ratio * ratio * length_variance(length_before_m - shared_m, errors)) /
                                 (length_before_m * length_before_m);
     const double half = kTwoSided95 * std::sqrt(variance);
-    return {std::max(0.0, ratio - half), ratio + half};
+    return {std::max(0.0, ratio - half),
+            ratio + std::hypot(half, kCutShare * errors.found_m / length_before_m)};
 }
 
 }  // namespace fenceline
