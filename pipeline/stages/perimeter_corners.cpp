@@ -12,7 +12,7 @@
 namespace fenceline {
 namespace {
 
-constexpr double kShortSide = 25, kLongestTip = 30, kTipReach = 20, kLongestLoop = 120;  // U
+constexpr double kShortSide = 25, kLongestLoop = 120;  // U
 
 struct Side {
     Point from, to;            ///< where the trace bends
@@ -75,14 +75,24 @@ std::vector<Side> sides_of(const Ring& ring_px, double unit_px) {
     return sides;
 }
 
-/// Where two sides meet when the `between` short sides after the first one give way; empty when
-/// they do not.
+/// Short sides between two others that may give way to the tip where those meet. Lengths in U.
+struct TipRule {
+    double longest;        ///< of all the short sides together
+    double reach;          ///< of the tip from the nearest of their ends
+    bool must_be_clearer;  ///< the ways to the tip must show more of a line than the short sides
+};
+/// What smoothing makes of a corner: too short for the evidence to say anything else.
+constexpr TipRule kRounded{15, 8, false};
+constexpr TipRule kCutOff{30, 20, true};
+
 struct Tip {
     Point place;
+    std::size_t first = 0, between = 0;  ///< the side before it, and how many after that give way
     double gain = 0;
 };
 std::optional<Tip> tip_beyond(const std::vector<Side>& sides, std::size_t first,
-                              std::size_t between, double unit_px, const SupportAlong& support) {
+                              std::size_t between, const TipRule& rule, double unit_px,
+                              const SupportAlong& support) {
     const std::size_t count = sides.size();
     const Side &before = sides[first], &after = sides[(first + between + 1) % count];
     const std::optional<Point> tip = crossing(before, after);
@@ -95,16 +105,46 @@ std::optional<Tip> tip_beyond(const std::vector<Side>& sides, std::size_t first,
         const double part = distance(side.from, side.to);
         if (part > kShortSide * unit_px) return std::nullopt;
         length += part;
-        seen += part * support(side.from, side.to);
+        if (rule.must_be_clearer) seen += part * support(side.from, side.to);
         nearest = std::min({nearest, distance(*tip, side.from), distance(*tip, side.to)});
     }
     const double there = distance(before.to, *tip), back = distance(*tip, after.from);
-    if (length > kLongestTip * unit_px || nearest > kTipReach * unit_px || there + back <= 0)
+    if (length > rule.longest * unit_px || nearest > rule.reach * unit_px || there + back <= 0)
         return std::nullopt;
+    if (!rule.must_be_clearer) return Tip{*tip, first, between, -nearest};
     const double tip_seen =
         (there * support(before.to, *tip) + back * support(*tip, after.from)) / (there + back);
     if (!(tip_seen > seen / length)) return std::nullopt;
-    return Tip{*tip, tip_seen - seen / length};
+    return Tip{*tip, first, between, tip_seen - seen / length};
+}
+
+/// The sides with tips in the place of short ones, the clearest first; no side gives way twice.
+std::vector<Side> with_tips(const std::vector<Side>& sides, const TipRule& rule, double unit_px,
+                            const SupportAlong& support) {
+    const std::size_t count = sides.size();
+    std::vector<Tip> tips;
+    for (std::size_t s = 0; s < count; ++s)
+        for (std::size_t between = 1; between <= 3 && between + 3 < count; ++between)
+            if (const auto tip = tip_beyond(sides, s, between, rule, unit_px, support))
+                tips.push_back(*tip);
+    std::stable_sort(tips.begin(), tips.end(),
+                     [](const Tip& a, const Tip& b) { return a.gain > b.gain; });
+    std::vector<std::uint8_t> gone(count, 0), kept(count, 0), ends(count, 0);
+    std::vector<Side> out = sides;
+    for (const Tip& tip : tips) {
+        const std::size_t last = (tip.first + tip.between + 1) % count;
+        bool free = gone[tip.first] == 0 && gone[last] == 0 && ends[tip.first] == 0;
+        for (std::size_t k = 1; k <= tip.between; ++k)
+            free = free && gone[(tip.first + k) % count] == 0 && kept[(tip.first + k) % count] == 0;
+        if (!free) continue;
+        for (std::size_t k = 1; k <= tip.between; ++k) gone[(tip.first + k) % count] = 1;
+        kept[tip.first] = kept[last] = ends[tip.first] = 1;
+        out[tip.first].to = out[last].from = tip.place;
+    }
+    std::vector<Side> left;
+    for (std::size_t s = 0; s < count; ++s)
+        if (gone[s] == 0) left.push_back(out[s]);
+    return left;
 }
 
 /// Loops cut off where the ring crosses itself, up to a length.
@@ -136,41 +176,13 @@ Ring without_loops(Ring ring, double most) {
 }  // namespace
 
 Ring with_corners(const Ring& ring_px, double unit_px, const SupportAlong& support) {
-    const std::vector<Side> sides = sides_of(ring_px, unit_px);
-    const std::size_t count = sides.size();
-    if (count < 4) return ring_px;
-    // Tips, the clearest first; no side gives way twice.
-    struct Choice {
-        Tip tip;
-        std::size_t first, between;
-    };
-    std::vector<Choice> choices;
-    for (std::size_t s = 0; s < count; ++s)
-        for (std::size_t between = 1; between <= 3 && between + 3 < count; ++between)
-            if (const auto tip = tip_beyond(sides, s, between, unit_px, support))
-                choices.push_back({*tip, s, between});
-    std::stable_sort(choices.begin(), choices.end(),
-                     [](const Choice& a, const Choice& b) { return a.tip.gain > b.tip.gain; });
-    std::vector<std::uint8_t> gone(count, 0), kept(count, 0);
-    std::vector<std::optional<Point>> tip_after(count);
-    for (const Choice& c : choices) {
-        const std::size_t last = (c.first + c.between + 1) % count;
-        bool free = gone[c.first] == 0 && gone[last] == 0 && !tip_after[c.first];
-        for (std::size_t k = 1; k <= c.between; ++k)
-            free = free && gone[(c.first + k) % count] == 0 && kept[(c.first + k) % count] == 0;
-        if (!free) continue;
-        for (std::size_t k = 1; k <= c.between; ++k) gone[(c.first + k) % count] = 1;
-        kept[c.first] = kept[last] = 1;
-        tip_after[c.first] = c.tip.place;
-    }
+    std::vector<Side> sides = sides_of(ring_px, unit_px);
+    if (sides.size() < 4) return ring_px;
+    for (const TipRule& rule : {kRounded, kCutOff})
+        sides = with_tips(sides, rule, unit_px, support);
     Ring out;
-    for (std::size_t s = 0; s < count; ++s) {
-        if (gone[s] != 0) continue;
-        if (tip_after[s]) {
-            out.push_back(*tip_after[s]);
-            continue;
-        }
-        const Side& next = sides[(s + 1) % count];
+    for (std::size_t s = 0; s < sides.size(); ++s) {
+        const Side& next = sides[(s + 1) % sides.size()];
         const std::optional<Point> corner = crossing(sides[s], next);
         out.push_back(corner && distance(*corner, next.from) <= 5 * unit_px ? *corner : next.from);
     }

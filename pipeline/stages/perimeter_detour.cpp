@@ -122,9 +122,10 @@ Ground prepare_ground(const GainField& field, const std::vector<Point>& ring, do
 }
 
 /// Cheapest paths (cost 1/(kFloor + gain) per pixel) from some of the ring's points to everywhere
-/// within reach. side: 0 outside the ring, 1 inside, -1 both; paths never cross the ring.
+/// within reach. side: 0 outside the ring, 1 inside, -1 both; paths never cross the ring. squared:
+/// so is the cost, and a long way along a line beats a short one across open ground more clearly.
 Front run_front(const Ground& ground, const std::vector<Point>& ring, std::span<const int> seeds,
-                int side, double max_distance) {
+                int side, double max_distance, bool squared = false) {
     Front f;
     f.width = ground.width;
     f.height = ground.height;
@@ -184,8 +185,9 @@ Front run_front(const Ground& ground, const std::vector<Point>& ring, std::span<
             const Plane& gain = ground.gain[static_cast<std::size_t>(move.direction)];
             const double mean =
                 0.5 * (static_cast<double>(gain.at(x, y)) + static_cast<double>(gain.at(u, v)));
-            const auto cost =
-                static_cast<float>(static_cast<double>(f.cost[k]) + move.length / (kFloor + mean));
+            const double ease = kFloor + mean;
+            const auto cost = static_cast<float>(static_cast<double>(f.cost[k]) +
+                                                 move.length / (squared ? ease * ease : ease));
             if (cost >= f.cost[q]) continue;
             f.cost[q] = cost;
             f.length[q] = f.length[k] + static_cast<float>(move.length);
@@ -469,7 +471,7 @@ Detour reroute(const GainField& field, const Centreline& ring, const Detour& det
         if (!from_ring) {
             std::vector<int> everywhere(points.size());
             for (std::size_t i = 0; i < points.size(); ++i) everywhere[i] = static_cast<int>(i);
-            from_ring = run_front(ground, points, everywhere, side, reach_px);
+            from_ring = run_front(ground, points, everywhere, side, reach_px, true);
         }
         return *from_ring;
     };
@@ -494,7 +496,7 @@ Detour reroute(const GainField& field, const Centreline& ring, const Detour& det
         } else {
             const int seed = 0;
             const Front front =
-                run_front(ground, {path[stretch.from - 1]}, {&seed, 1}, side, reach_px);
+                run_front(ground, {path[stretch.from - 1]}, {&seed, 1}, side, reach_px, true);
             way = way_to(front, path[stretch.to]).first;
             if (way.empty()) continue;
         }

@@ -53,10 +53,10 @@ struct Stretch {
     std::size_t from = 0, to = 0;
 };
 
-/// The detour with the given stretches of its path walked anew: the cheapest way between their
-/// ends, or from the ring where a stretch holds an end of the path (the place where the detour
-/// leaves the ring or comes back moves along). detour.path_px is the path that the stretches count
-/// in.
+/// The detour with the given stretches of its path walked anew, at the squared cost: the cheapest
+/// way between their ends, or from the ring where a stretch holds an end of the path (the place
+/// where the detour leaves the ring or comes back moves along). detour.path_px is the path that the
+/// stretches count in.
 Detour reroute(const GainField& field, const Centreline& ring, const Detour& detour,
                std::span<const Stretch> stretches, double gsd_m, double unit_m,
                double max_distance_m);

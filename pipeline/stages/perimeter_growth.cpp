@@ -143,6 +143,59 @@ constexpr double kHeldBackShare = 0.45;
 /// How far, in U, a detour's line is placed from the path of the search.
 constexpr double kDetourReach = 12;
 
+/// Mean support, in z, that a line's pieces have in some looks, each at its best place within a
+/// unit of the line; empty where no look sees half of a piece.
+std::vector<std::optional<double>> support_of_pieces(const Series& series, const Ribbon& ribbon,
+                                                     const std::vector<int>& rows, int per_piece,
+                                                     std::span<const int> looks) {
+    const int tolerance = static_cast<int>(std::lround(series.unit_m / (series.unit_m / 2)));
+    const int columns = static_cast<int>(rows.size());
+    std::vector<std::optional<double>> out;
+    for (int first = 0; first < columns; first += per_piece) {
+        const int last = std::min(columns, first + per_piece);
+        double sum = 0;
+        int seen = 0;
+        for (const int i : looks) {
+            const LineSupport& s = ribbon.support[static_cast<std::size_t>(i)];
+            std::optional<double> best;
+            for (int d = -tolerance; d <= tolerance; ++d) {
+                double along = 0;
+                int count = 0;
+                for (int x = first; x < last; ++x) {
+                    const int y = rows[static_cast<std::size_t>(x)] + d;
+                    if (!s.z.contains(x, y) || s.seen.at(x, y) == 0) continue;
+                    along += static_cast<double>(s.z.at(x, y));
+                    ++count;
+                }
+                if (count == 0 || 2 * count < last - first) continue;
+                if (!best || along / count > *best) best = along / count;
+            }
+            if (best) sum += *best, ++seen;
+        }
+        out.push_back(seen > 0 ? std::optional(sum / seen) : std::nullopt);
+    }
+    return out;
+}
+
+/// How far the support of a line must rise from before to after, in z, for it to have come: true
+/// new walls rise by 1.5 to 3.5 (camp25, tune seed 124), edges of fields and paths that were there
+/// before by -.5 to .7.
+constexpr double kRise = 1.0;
+
+/// Rise per piece of a line; 0 where it is not seen before or after.
+std::vector<double> rise_of(const Series& series, const Candidate& c) {
+    const auto split = static_cast<std::size_t>(c.change);
+    const std::span<const int> all(series.usable);
+    const auto before = support_of_pieces(series, c.ribbon, c.rows, c.mean.columns_per_piece,
+                                          all.first(split)),
+               after = support_of_pieces(series, c.ribbon, c.rows, c.mean.columns_per_piece,
+                                         all.subspan(split));
+    std::vector<double> out;
+    for (std::size_t p = 0; p < after.size(); ++p)
+        out.push_back(after[p] && before[p] ? *after[p] - *before[p] : 0.0);
+    return out;
+}
+
 /// Fills in what the looks say about a detour: refined path, presence per look, the best time of
 /// change.
 Candidate look_at_detour(const Series& series, const Centreline& ring, Detour detour,
@@ -171,6 +224,7 @@ Candidate look_at_detour(const Series& series, const Centreline& ring, Detour de
         }
         if (sum > c.score) c.score = sum, c.change = change;
     }
+    if (shows_walls(series.unit_m)) c.rise = rise_of(series, c);
     return c;
 }
 
@@ -188,17 +242,16 @@ double mean_share(const Series& series, const Candidate& c, int from, int to) {
     return count > 0 ? sum / count : 0.0;
 }
 
-/// Share of pieces, after less before, that a path which was searched for in those looks wins where
-/// nothing has changed.
-constexpr double kShareByChance = 0.4;
-
-/// Stretches of a candidate's path that show no line: two pieces or more, with single seen pieces
-/// among them, and a piece more on either side.
+/// Stretches of a candidate's path that show no line, or none that came: two pieces or more, with
+/// single seen pieces among them, and a piece more on either side.
 std::vector<Stretch> unseen_stretches(const Candidate& c) {
     std::vector<Stretch> out;
     const auto& pieces = c.mean.pieces;
     const int count = static_cast<int>(pieces.size());
-    const auto won = [&](int i) { return pieces[static_cast<std::size_t>(i)] == Piece::won; };
+    const auto won = [&](int i) {
+        const auto p = static_cast<std::size_t>(i);
+        return pieces[p] == Piece::won && (p >= c.rise.size() || c.rise[p] >= kRise);
+    };
     for (int i = 0; i < count; ++i) {
         if (won(i)) continue;
         int end = i, lost = 0;
@@ -215,6 +268,92 @@ std::vector<Stretch> unseen_stretches(const Candidate& c) {
         }
         i = end + 1;
     }
+    return out;
+}
+
+/// A part of a candidate's path between two places where it touches the ring.
+struct Lobe {
+    Stretch points;               ///< of the path
+    int leaves = 0, returns = 0;  ///< ring points
+};
+
+/// The lobes of a candidate's path: one that comes back to the ring on its way (within kTouch
+/// units, after having been twice as far away) encloses several pieces of ground, each of which
+/// must be told by itself.
+std::vector<Lobe> lobes_of(const Series& series, const Centreline& ring, const Candidate& c) {
+    constexpr double kTouch = 5;
+    const int count = static_cast<int>(ring.points_px.size());
+    const int stretch = ((c.detour.returns - c.detour.leaves) % count + count) % count;
+    const double near = kTouch * series.unit_m / series.gsd_m, away = 2 * near;
+    std::vector<Lobe> out;
+    Lobe lobe{{}, c.detour.leaves, c.detour.returns};
+    int passed = 0;        // ring points from detour.leaves on
+    bool outside = false;  // the path has been away from the ring since the lobe began
+    for (std::size_t k = 0; k < c.path_px.size(); ++k) {
+        double least = std::numeric_limits<double>::infinity();
+        int at = passed;
+        for (int i = passed; i <= stretch; ++i) {
+            const double gap =
+                distance(ring.points_px[static_cast<std::size_t>((c.detour.leaves + i) % count)],
+                         c.path_px[k]);
+            if (gap < least) least = gap, at = i;
+        }
+        if (least > away) outside = true;
+        if (!outside || least > near) continue;
+        lobe.points.to = k + 1;
+        lobe.returns = (c.detour.leaves + at) % count;
+        out.push_back(lobe);
+        lobe = {{k, 0}, lobe.returns, c.detour.returns};
+        passed = at;
+        outside = false;
+    }
+    if (outside || out.empty()) {
+        lobe.points.to = c.path_px.size();
+        out.push_back(lobe);
+    }
+    return out;
+}
+
+/// Whether most of a part of a candidate's path came.
+bool lobe_came(const Candidate& c, const Stretch& points) {
+    const auto per_piece = static_cast<std::size_t>(c.mean.columns_per_piece);
+    double sum = 0;
+    for (std::size_t p = points.from / per_piece; p < c.rise.size() && p * per_piece < points.to;
+         ++p)
+        sum += std::clamp(c.rise[p] - kRise, -1.0, 1.0);
+    return sum > 0;
+}
+
+/// A candidate's detour without the lobes that are no line that came: there the old line is kept.
+/// Empty when all of them are, or none.
+std::optional<Detour> without_false_lobes(const Series& series, const Centreline& ring,
+                                          const Candidate& c) {
+    const std::vector<Lobe> lobes = lobes_of(series, ring, c);
+    std::vector<std::uint8_t> kept;
+    for (const Lobe& lobe : lobes) kept.push_back(lobe_came(c, lobe.points) ? 1 : 0);
+    const auto first_kept = std::find(kept.begin(), kept.end(), 1);
+    if (first_kept == kept.end() || std::find(kept.begin(), kept.end(), 0) == kept.end())
+        return std::nullopt;
+    const auto begin = static_cast<std::size_t>(first_kept - kept.begin());
+    std::size_t end = kept.size();
+    while (kept[end - 1] == 0) --end;
+    Detour out = c.detour;
+    out.leaves = lobes[begin].leaves;
+    out.returns = lobes[end - 1].returns;
+    out.path_px = {ring.points_px[static_cast<std::size_t>(out.leaves)]};
+    const int count = static_cast<int>(ring.points_px.size());
+    for (std::size_t l = begin; l < end; ++l) {
+        const Lobe& lobe = lobes[l];
+        if (kept[l] != 0) {
+            out.path_px.insert(out.path_px.end(),
+                               c.path_px.begin() + static_cast<std::ptrdiff_t>(lobe.points.from),
+                               c.path_px.begin() + static_cast<std::ptrdiff_t>(lobe.points.to));
+            continue;
+        }
+        for (int i = lobe.leaves; i != lobe.returns; i = (i + 1) % count)
+            out.path_px.push_back(ring.points_px[static_cast<std::size_t>(i)]);
+    }
+    out.path_px.push_back(ring.points_px[static_cast<std::size_t>(out.returns)]);
     return out;
 }
 
@@ -391,14 +530,13 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
             candidates[k].ground = agreement[k];
         }
     }
-    // Of several ways, the one with the most metres that are there after and not before, beyond
-    // what any path that was searched for has by chance: an outer line that is seen beats an inner
-    // one, and one that is padded with unseen stretches loses.
+    // Of several ways, the one with the most metres that came, less those that did not: an outer
+    // line that came beats an inner one, and one that is padded with what was there before loses.
     const auto worth = [&](const Candidate& c) {
         if (!shows_walls(series.unit_m)) return c.ground;
-        const double before = mean_share(series, c, first, c.change),
-                     after = mean_share(series, c, c.change, count);
-        return line_length(c.path_px) * (std::min(after, c.supported) - before - kShareByChance);
+        double sum = 0;
+        for (const double rise : c.rise) sum += std::clamp(rise - kRise, -1.0, 1.0);
+        return sum * c.mean.columns_per_piece * c.ribbon.line.step_m;
     };
     const auto best_first = [&](const Candidate& a, const Candidate& b) {
         return worth(a) > worth(b);
@@ -426,6 +564,16 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
                 if (!(worth(again) > worth(c))) break;
                 c = std::move(again);
             }
+        // Where it comes back to the old line on its way, each piece of ground is told by itself.
+        for (std::size_t k = 0; k < std::min<std::size_t>(candidates.size(), 4); ++k) {
+            Candidate& c = candidates[k];
+            if (c.change <= first || c.change >= count) continue;
+            std::optional<Detour> fewer = without_false_lobes(series, ring, c);
+            if (!fewer) continue;
+            Candidate again = look_at_detour(series, ring, std::move(*fewer),
+                                             all.subspan(static_cast<std::size_t>(c.change)));
+            if (again.change == c.change && worth(again) > worth(c)) c = std::move(again);
+        }
         std::stable_sort(candidates.begin(), candidates.end(), best_first);
     }
 

@@ -17,8 +17,10 @@ struct Candidate {
     std::vector<int> rows;
     Polyline path_px;  ///< refined
     std::vector<Presence> there;
-    Presence mean;   ///< in the mean of the looks that it was searched in
-    int change = 0;  ///< position in `usable` of the first look with the new line
+    Presence mean;             ///< in the mean of the looks that it was searched in
+    std::vector<double> rise;  ///< per piece of `mean`, in z: support after the change less before;
+                               ///< where walls are seen
+    int change = 0;            ///< position in `usable` of the first look with the new line
     double score =
         0;  ///< log-likelihood ratio of "new line from then on" summed over the looks, not capped
     double supported = 0;
