@@ -1,5 +1,6 @@
 #include "simulate/simulate.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <tbb/global_control.h>
 
@@ -274,6 +275,34 @@ TEST(Simulate, ShadeOnSnowIsBluishAndNoMore) {
     EXPECT_NEAR(value(2, sunny) / value(0, sunny), 1, 0.08) << "snow is white";
 }
 
+TEST(Simulate, ARoofThatFallsTowardsTheSatelliteIsEven) {
+    Scenario scenario = bare(60, 0.3);
+    scenario.scenes[0].off_nadir_deg = 25;
+    scenario.scenes[0].view_azimuth_deg = 90;
+    World world = with_box(scenario, {0, 0}, std::numbers::pi / 2, 40, 14, 4, 0.4F);
+    world.things[0].roof = Roof::gable;
+    world.things[0].ridge = 7;
+    index_world(world);
+    const SceneFrame frame = frame_of(world, 0);
+    const Raster raster = image_of(world, frame);
+    // Means along the ridge, over the slope that faces the satellite.
+    const double tangent = std::tan(25 * std::numbers::pi / 180);
+    double darkest = 1e9, brightest = 0;
+    for (double x = 1; x < 6; x += 0.3) {
+        const double seen_at = x - tangent * (7 - 3 * x / 7);
+        double sum = 0;
+        for (double y = -15; y < 15; y += 0.3) {
+            const Point px =
+                frame.grid.px_from_map(frame.displacement.centre_map + Point{seen_at, y});
+            sum += static_cast<double>(
+                raster.bands[0].at(static_cast<int>(px.x), static_cast<int>(px.y)));
+        }
+        darkest = std::min(darkest, sum);
+        brightest = std::max(brightest, sum);
+    }
+    EXPECT_GT(darkest, 0.9 * brightest);
+}
+
 TEST(Simulate, CloudsAreThinOverAFairPartOfTheGround) {
     Scenario scenario = bare(3000, 1);
     scenario.scenes[0].cloud = 0.3;
@@ -366,6 +395,84 @@ TEST(Simulate, Camp25HasThePublishedFiguresWhateverTheSeed) {
                             0.02 * change.area_m2);
             }
         EXPECT_EQ(growths, 1);
+    }
+}
+
+TEST(Simulate, EveryPostStandsAtItsLineAtEveryDate) {
+    // A moved line may touch the old one beside the stretch that stays: no post on the chord.
+    for (const char* name : {"camp25.json", "contraction.json", "small_prison.json"}) {
+        const Scenario file = read_scenario(scenario_path(name));
+        for (std::uint64_t seed = 101; seed <= 112; ++seed) {
+            SCOPED_TRACE(fmt::format("{} {}", name, seed));
+            const World world = build_world(scaled(draw_variant(file, seed), seed % 2 ? 1 : 0.55));
+            const Scenario& drawn = world.scenario;
+            int standing = 0;
+            for (const Thing& thing : world.things) {
+                if (thing.kind != Kind::guard_post) continue;
+                ++standing;
+                for (const Epoch& epoch : world.epochs)
+                    if (std::max(epoch.life.from, thing.life.from) <
+                        std::min(epoch.life.to, thing.life.to)) {
+                        EXPECT_LT(distance_to_ring(epoch.ring, thing.centre), 3);
+                    }
+            }
+            int wanted = drawn.line.posts;
+            for (const auto& change : drawn.post_changes) wanted += change.added;
+            for (const auto& change : drawn.line_changes) wanted += change.posts;
+            EXPECT_EQ(standing, wanted);
+        }
+    }
+}
+
+TEST(Simulate, TheGroundOfAGrowthIsAllOfIt) {
+    for (const char* name : {"camp25.json", "contraction.json", "small_prison.json"}) {
+        const Scenario file = read_scenario(scenario_path(name));
+        for (std::uint64_t seed = 101; seed <= 112; ++seed) {
+            const Truth truth = make_truth(build_world(draw_variant(file, seed)));
+            for (const ReportChange& change : truth.report.changes)
+                if (change.kind.starts_with("perimeter_")) {
+                    EXPECT_NEAR(measure_ring(change.footprint).area_m2, change.area_m2,
+                                0.035 * change.area_m2)
+                        << name << " " << seed;
+                }
+        }
+    }
+}
+
+TEST(Simulate, PostsGoWithTheirWallWhereNothingOfItStays) {
+    Scenario scenario = bare(900, 1);
+    scenario.line.kind = LineKind::wall;
+    scenario.line.area_m2 = 90000;
+    scenario.line.length_m = 1250;
+    scenario.line.posts = 8;
+    scenario.scenes[0].datetime = *parse_time("2010-01-01");
+    LineChange east, west;
+    east.at = *parse_time("2011-01-01");
+    east.area_m2 = 125000;
+    east.direction_deg = 90;
+    east.span_deg = 200;
+    east.posts = 3;
+    west = east;
+    west.at = *parse_time("2012-01-01");
+    west.area_m2 = 160000;
+    west.direction_deg = 270;
+    scenario.line_changes = {east, west};
+    for (const std::uint64_t seed : {1U, 2U, 3U, 4U}) {
+        scenario.seed = seed;
+        const World world = build_world(scenario);
+        int first = 0, cut = 0;
+        for (const Thing& thing : world.things) {
+            if (thing.kind != Kind::guard_post) continue;
+            first += thing.life.at(scenario.scenes[0].datetime);
+            cut += thing.life.to != kForever;
+            for (const Epoch& epoch : world.epochs)
+                if (std::max(epoch.life.from, thing.life.from) <
+                    std::min(epoch.life.to, thing.life.to)) {
+                    EXPECT_LT(distance_to_ring(epoch.ring, thing.centre), 3.5) << seed;
+                }
+        }
+        EXPECT_EQ(first, 8) << seed;
+        EXPECT_GT(cut, 0) << seed;
     }
 }
 

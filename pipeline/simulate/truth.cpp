@@ -308,11 +308,18 @@ Truth make_truth(const World& world) {
         Ring region;
         const Ring fine = resample_ring(wide, 2);
         const std::size_t n = fine.size();
-        std::size_t begin = 0;
         std::vector<bool> off(n);
         for (std::size_t i = 0; i < n; ++i) off[i] = distance_to_ring(narrow, fine[i]) > 0.5;
-        for (std::size_t i = 0; i < n; ++i)
-            if (!off[i] && off[(i + 1) % n]) begin = i;
+        // The longest such stretch: near its ends the moved line may touch the other one.
+        std::size_t begin = 0, longest = 0;
+        for (std::size_t i = 0; i < n; ++i) {
+            if (off[i] || !off[(i + 1) % n]) continue;
+            std::size_t length = 1;
+            while (off[(i + length) % n]) ++length;
+            if (length < longest) continue;
+            longest = length;
+            begin = i;
+        }
         for (std::size_t j = 0; j < n && (j == 0 || off[(begin + j) % n]); ++j)
             region.push_back(fine[(begin + j) % n]);
         if (region.size() > 2) {

@@ -235,6 +235,35 @@ std::vector<Polyline> stretches_off(const Ring& b, const Ring& a) {
     return out;
 }
 
+/// The stretches of the first epoch's line that lie on the line of every later epoch. A moved
+/// stretch may touch the old line on its way out and in again: such touches are stretches of their
+/// own, never joined to others across the camp.
+std::vector<Polyline> stretches_kept(const std::vector<Epoch>& epochs) {
+    const Ring fine = resample_ring(epochs.front().ring, 2.0);
+    const std::size_t n = fine.size();
+    std::vector<bool> kept(n);
+    std::size_t end = n;  // a point that is not kept
+    for (std::size_t i = 0; i < n; ++i) {
+        kept[i] = std::all_of(epochs.begin() + 1, epochs.end(), [&](const Epoch& later) {
+            return distance_to_ring(later.ring, fine[i]) < 0.5;
+        });
+        if (!kept[i]) end = i;
+    }
+    if (end == n) {
+        Polyline whole = fine;
+        whole.push_back(fine.front());
+        return {whole};
+    }
+    std::vector<Polyline> out;
+    for (std::size_t j = 1; j <= n; ++j) {
+        const std::size_t i = (end + j) % n;
+        if (!kept[i]) continue;
+        if (!kept[(i + n - 1) % n]) out.emplace_back();
+        out.back().push_back(fine[i]);
+    }
+    return out;
+}
+
 /// The line's epochs, centred on the area of interest. Throws UsageError when this draw does not
 /// fit.
 std::vector<Epoch> draw_line(const Scenario& scenario, int attempt) {
@@ -445,11 +474,29 @@ struct Spot {
     Point normal;  ///< outwards
     double angle = 0;
 };
-std::vector<Spot> spots_along(const Polyline& line, int count, Draw& draw, double clear_ends) {
+/// Spots at uneven steps along all the lines together, clear of each line's ends; lines too short
+/// for that get none, unless all are.
+std::vector<Spot> spots_along(std::vector<Polyline> lines, int count, Draw& draw,
+                              double clear_ends) {
     std::vector<Spot> out;
-    const double total = line_length(line), usable = total - 2 * clear_ends;
+    const auto room = [&](const Polyline& line) { return line_length(line) - 2 * clear_ends; };
+    if (lines.empty()) return out;
+    const auto longest =
+        std::max_element(lines.begin(), lines.end(),
+                         [&](const Polyline& a, const Polyline& b) { return room(a) < room(b); });
+    if (const double length = line_length(*longest); length < 2.5 * clear_ends) {
+        lines = {Polyline(*longest)};
+        clear_ends = 0.4 * length;
+    }
+    std::erase_if(lines, [&](const Polyline& line) { return room(line) <= 0; });
+    double usable = 0;
+    for (const Polyline& line : lines) usable += room(line);
     for (int i = 0; i < count; ++i) {
-        double at = clear_ends + usable * (i + 0.5 + draw.uniform(-0.27, 0.27)) / count;
+        double at = usable * (i + 0.5 + draw.uniform(-0.27, 0.27)) / count;
+        std::size_t which = 0;
+        while (which + 1 < lines.size() && at > room(lines[which])) at -= room(lines[which++]);
+        const Polyline& line = lines[which];
+        at = clear_ends + at;
         for (std::size_t k = 1; k < line.size(); ++k) {
             const double step = distance(line[k - 1], line[k]);
             if (at <= step || k + 1 == line.size()) {
@@ -672,27 +719,24 @@ World build_world(const Scenario& scenario) {
             {WayKind::road, run, 3.2, 0, scaled(kGravel, 1.1), {}, mix(world.seed + 90), 0.08F});
     }
 
-    // Guard posts: the first ones on the stretch that stays, so that none is left behind without
+    // Guard posts: the first ones on the stretches that stay, so that none is left behind without
     // its wall.
     Draw posts(seed, "posts");
     if (first_ring != nullptr) {
-        Ring start = resample_ring(*first_ring, 2.0);
-        Polyline kept;
-        if (world.epochs.size() > 1) {
-            std::size_t begin = 0;
-            const std::size_t n = start.size();
-            for (std::size_t i = 0; i < n; ++i)
-                if (distance_to_ring(world.epochs[1].ring, start[i]) >= 0.5 &&
-                    distance_to_ring(world.epochs[1].ring, start[(i + 1) % n]) < 0.5)
-                    begin = i + 1;
-            for (std::size_t j = 0; j < n; ++j) {
-                const Point p = start[(begin + j) % n];
-                if (distance_to_ring(world.epochs[1].ring, p) < 0.5) kept.push_back(p);
-            }
-        } else {
-            kept = start;
-            kept.push_back(start.front());
+        std::vector<Polyline> kept = stretches_kept(world.epochs);
+        double longest = 0;
+        for (const Polyline& line : kept) longest = std::max(longest, line_length(line));
+        if (longest < 16) {
+            // Next to nothing stays: they stand all round, and go with their wall.
+            kept = stretches_kept({world.epochs.front()});
         }
+        // A post goes with its wall.
+        const auto until_moved = [&](const Spot& spot, std::size_t epoch) {
+            for (; epoch + 1 < world.epochs.size(); ++epoch)
+                if (distance_to_ring(world.epochs[epoch + 1].ring, spot.place) > 1)
+                    return world.epochs[epoch].life.to;
+            return kForever;
+        };
         int later = 0;
         for (const PostChange& change : scenario.post_changes) later += change.added;
         // Later posts fill in between the first ones: all spots are drawn at once, then dated.
@@ -715,7 +759,10 @@ World build_world(const Scenario& scenario) {
                 standing.push_back(order[next++]);
             }
         }
-        for (std::size_t i = 0; i < spots.size(); ++i) add_post(placer, posts, spots[i], lives[i]);
+        for (std::size_t i = 0; i < spots.size(); ++i) {
+            lives[i].to = std::min(lives[i].to, until_moved(spots[i], 0));
+            if (lives[i].from < lives[i].to) add_post(placer, posts, spots[i], lives[i]);
+        }
         for (std::size_t k = 0; k < scenario.line_changes.size(); ++k) {
             const LineChange& change = scenario.line_changes[k];
             if (change.posts == 0) continue;
@@ -724,8 +771,8 @@ World build_world(const Scenario& scenario) {
                 return line_length(a) > line_length(b);
             });
             if (fresh.empty()) continue;
-            for (const Spot& spot : spots_along(fresh.front(), change.posts, posts, 25))
-                add_post(placer, posts, spot, {change.at.microseconds, kForever});
+            for (const Spot& spot : spots_along({fresh.front()}, change.posts, posts, 25))
+                add_post(placer, posts, spot, {change.at.microseconds, until_moved(spot, k + 1)});
         }
     }
 
