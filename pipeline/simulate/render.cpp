@@ -1053,6 +1053,19 @@ void look_along_view(const Context& c, Work& w) {
             facade[k] = w.top[k] > 0.4F && steps > 0.75F ? 1 : 0;
             const int count = static_cast<int>(steps + 0.5F);
             int at_major = sweep.by_rows ? y : x, at_minor = sweep.by_rows ? x : y;
+            // Where a roof falls towards the satellite, the next sample leaves a gap of one before
+            // this one: that is roof too, no wall's side.
+            int side = count;
+            const int next_major = at_major + sweep.sign,
+                      next_shift = shifts[static_cast<std::size_t>(at_major)],
+                      next_minor = at_minor + next_shift;
+            if (next_major >= 0 && next_major < major_count && next_minor >= 0 &&
+                next_minor < minor_count) {
+                const std::size_t next =
+                    sweep.by_rows ? w.at(next_minor, next_major) : w.at(next_major, next_minor);
+                const int next_count = static_cast<int>(w.top[next] * steps_per_m + 0.5F);
+                if (next_count > 0 && next_count == count - 1) side = count - 1;
+            }
             auto q = static_cast<std::ptrdiff_t>(k);
             for (int n = 1; n <= count; ++n) {
                 at_major -= sweep.sign;
@@ -1062,7 +1075,7 @@ void look_along_view(const Context& c, Work& w) {
                 if (at_minor < 0 || at_minor >= minor_count) break;
                 q += major_step - shift * minor_step;
                 hit[static_cast<std::size_t>(q)] = static_cast<std::uint32_t>(k);
-                facade[static_cast<std::size_t>(q)] = n + 1 <= count ? 1 : 0;
+                facade[static_cast<std::size_t>(q)] = n < side ? 1 : 0;
             }
         }
     }
