@@ -325,9 +325,10 @@ KnownLine known_line(const Site& site, const std::vector<GivenLine>& given, cons
     return {projection.px_from_lonlat(given.front().lonlat), given.front().datetime};
 }
 
-/// Given lines on the grid, each with its scene: the one it names, else the nearest to its date,
-/// else the last.
-std::vector<GivenPerimeter> place_given(const std::vector<GivenLine>& given, const Series& series) {
+/// Given lines on the grid, each with its scene: the one it names, else (where that was left out,
+/// too) the nearest to its date, else the last.
+std::vector<GivenPerimeter> place_given(const std::vector<GivenLine>& given, const Series& series,
+                                        Progress& progress) {
     const GridProjection projection(series.grid);
     std::vector<GivenPerimeter> placed;
     for (const GivenLine& line : given) {
@@ -339,6 +340,11 @@ std::vector<GivenPerimeter> place_given(const std::vector<GivenLine>& given, con
             if (gap(i) < gap(scene)) scene = i;
         for (int i = 0; i < static_cast<int>(series.members.size()); ++i)
             if (at(series, i).info.id == line.scene) scene = i;
+        if (const std::string& id = at(series, scene).info.id;
+            !line.scene.empty() && id != line.scene)
+            progress.warn(
+                fmt::format("--perimeter: the scene {} was left out; its line is measured in {}",
+                            line.scene, id));
         placed.push_back({scene, projection.px_from_lonlat(line.lonlat)});
     }
     return placed;
@@ -368,7 +374,8 @@ SeriesLines trace_series(const Series& series, const SceneStore& store, const Kn
             progress.step(infos.back().id);
         });
     return {trace_perimeters(series.grid, infos, lines, sigma_m, known, options),
-            measure_given(series.grid, infos, lines, sigma_m, place_given(given, series), options)};
+            measure_given(series.grid, infos, lines, sigma_m, place_given(given, series, progress),
+                          options)};
 }
 
 /// Buildings of the area and posts along the traced lines and the known one, in every scene; then

@@ -120,5 +120,29 @@ TEST_F(GivenLines, FaultsNameTheFeatureAndTheRemedy) {
     EXPECT_NE(fault_of("/vsicurl/http://example.org/lines.geojson"), "none");
 }
 
+TEST_F(GivenLines, NameScenesThatAreThere) {
+    std::vector<SceneInfo> scenes(2);
+    scenes[0].id = "s2003";
+    scenes[1].id = "s2010";
+    scenes[1].datetime = parse_time("2010-09-11T02:31:00Z");
+    std::vector<GivenLine> lines(3);
+    lines[0].scene = "s2010";
+    lines[1].scene = "s2010";
+    lines[1].datetime = parse_time("2010-09-12");
+    match_to_scenes(lines, scenes, "lines.geojson");
+    ASSERT_TRUE(lines[0].datetime.has_value());
+    EXPECT_EQ(format_date(*lines[0].datetime), "2010-09-11");
+    EXPECT_EQ(format_date(*lines[1].datetime), "2010-09-12");
+    EXPECT_FALSE(lines[2].datetime.has_value());
+    lines[2].scene = "s2011";
+    try {
+        match_to_scenes(lines, scenes, "lines.geojson");
+        ADD_FAILURE() << "an unknown scene is taken";
+    } catch (const DataError& error) {
+        for (const char* part : {"lines.geojson", "\"s2011\"", "allowed: s2003, s2010"})
+            EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
+}
+
 }  // namespace
 }  // namespace fenceline

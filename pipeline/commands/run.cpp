@@ -90,6 +90,7 @@ CommandOutput run(const RunArguments& arguments, const Common& common, Progress&
     std::vector<GivenLine> given;
     if (!arguments.perimeter.empty()) given = read_given_lines(arguments.perimeter);
     std::vector<SceneInfo> scenes = find_scenes(arguments.images, arguments.options.georef);
+    match_to_scenes(given, scenes, arguments.perimeter);
     if (common.dry_run) return say_what_would_be_done(arguments, scenes);
 
     RunOptions options = arguments.options;

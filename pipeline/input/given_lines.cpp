@@ -4,6 +4,7 @@
 #include <ogr_spatialref.h>
 #include <ogrsf_frmts.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -128,6 +129,27 @@ std::vector<GivenLine> read_given_lines(const std::string& path) {
     }
     if (lines.empty()) throw DataError(path, "there is no polygon in it", kAllowed);
     return lines;
+}
+
+void match_to_scenes(std::vector<GivenLine>& lines, const std::vector<SceneInfo>& scenes,
+                     const std::string& path) {
+    for (GivenLine& line : lines) {
+        if (line.scene.empty()) continue;
+        const auto named = std::find_if(scenes.begin(), scenes.end(), [&](const SceneInfo& scene) {
+            return scene.id == line.scene;
+        });
+        if (named == scenes.end()) {
+            std::string ids;
+            for (const SceneInfo& scene : scenes) ids += (ids.empty() ? "" : ", ") + scene.id;
+            throw DataError(
+                path,
+                fmt::format("a line names the scene \"{}\", which is not among the "
+                            "images",
+                            line.scene),
+                fmt::format("allowed: {}; or leave \"scene\" out and give a \"date\"", ids));
+        }
+        if (!line.datetime) line.datetime = named->datetime;
+    }
 }
 
 }  // namespace fenceline

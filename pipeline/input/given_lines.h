@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/geometry.h"
+#include "core/scene.h"
 #include "core/time.h"
 
 namespace fenceline {
@@ -22,5 +23,10 @@ struct GivenLine {
 /// names the feature when a line has several parts, crosses itself or encloses nothing, and when
 /// there is no line at all.
 std::vector<GivenLine> read_given_lines(const std::string& path);
+
+/// A line without a date gets that of the scene it names. Throws DataError that lists the scenes
+/// when a line of the file names none of them.
+void match_to_scenes(std::vector<GivenLine>& lines, const std::vector<SceneInfo>& scenes,
+                     const std::string& path);
 
 }  // namespace fenceline
