@@ -278,6 +278,18 @@ TEST(Findings, IntervalsOfDifferentObjectsAreListed) {
               "and 2013-06-01; together about 27 m².");
 }
 
+TEST(Findings, IntervalsThatDoNotAddUpToTheStatedNumberSayWhatTheyCount) {
+    Case c = camp25();
+    for (int i = 0; i < 17; ++i)
+        add_post_change(c, "new_guard_post", {40.0 + 43.0 * i, 1250}, i == 0 ? 2 : 1,
+                        i == 0 ? 3 : 2, 0.93);
+    const auto posts = of_kind(write_findings(c.report, c.perimeter), "new_guard_posts");
+    ASSERT_EQ(posts.size(), 1U);
+    EXPECT_EQ(posts[0].statement,
+              "16 (90 % interval 14–17) new guard posts stand on the new line, built: of the 17 "
+              "found, 16 between 2009-06-01 and 2010-06-01, 1 between 2010-06-01 and 2013-06-01.");
+}
+
 TEST(Findings, StandingPostsAreCountedAtTheLastLookThatCouldSeeThem) {
     Case c = camp25();
     for (int i = 0; i < 10; ++i) {

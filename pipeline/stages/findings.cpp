@@ -531,16 +531,21 @@ struct Writer {
     // --- structures
     // -------------------------------------------------------------------------------------------
 
-    /// "between A and B", or the groups: "12 between A and B, 5 between B and C".
-    std::string dates_of(const std::vector<const ReportChange*>& changes) const {
+    /// "between A and B", or the groups: "12 between A and B, 5 between B and C". stated: the
+    /// number that the sentence gives; where more or fewer are listed, it says so, or the groups
+    /// would not add up.
+    std::string dates_of(const std::vector<const ReportChange*>& changes, int stated) const {
         std::map<std::pair<std::optional<Time>, std::optional<Time>>, int> groups;
         for (const ReportChange* c : changes) ++groups[{c->last_not_seen, c->first_seen}];
         if (groups.size() == 1)
             return " " + when(groups.begin()->first.first, groups.begin()->first.second);
         std::string text;
         // "appeared: 12 between …, 5 between …"
+        const int found = static_cast<int>(changes.size());
+        const std::string opening =
+            found == stated ? ": " : fmt::format(": of the {} found, ", found);
         for (const auto& [interval, n] : groups)
-            text += fmt::format("{}{} {}", text.empty() ? ": " : ", ", n,
+            text += fmt::format("{}{} {}", text.empty() ? opening : ", ", n,
                                 when(interval.first, interval.second));
         return text;
     }
@@ -563,8 +568,8 @@ struct Writer {
         if (n.high == 0) return;
         Grade grade;
         grade_changes(grade, changes);
-        std::string statement =
-            capitalised(fmt::format("{}{}{}", count_text(n, one, many), did, dates_of(changes)));
+        std::string statement = capitalised(
+            fmt::format("{}{}{}", count_text(n, one, many), did, dates_of(changes, n.count)));
         if (with_area)
             statement +=
                 fmt::format("; together about {} {}", number(area, area_unit(area), area / 10),
