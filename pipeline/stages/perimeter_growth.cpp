@@ -145,10 +145,10 @@ constexpr double kDetourReach = 12;
 
 /// Mean support, in z, that a line's pieces have in some looks, each at its best place within a
 /// unit of the line; empty where no look sees half of a piece.
-std::vector<std::optional<double>> support_of_pieces(const Series& series, const Ribbon& ribbon,
+std::vector<std::optional<double>> support_of_pieces(const Ribbon& ribbon,
                                                      const std::vector<int>& rows, int per_piece,
                                                      std::span<const int> looks) {
-    const int tolerance = static_cast<int>(std::lround(series.unit_m / (series.unit_m / 2)));
+    constexpr int tolerance = 2;  // a unit: rows are half a unit apart
     const int columns = static_cast<int>(rows.size());
     std::vector<std::optional<double>> out;
     for (int first = 0; first < columns; first += per_piece) {
@@ -192,9 +192,9 @@ constexpr double kLeastRisen = 0.43;
 std::vector<double> rise_of(const Series& series, const Candidate& c) {
     const auto split = static_cast<std::size_t>(c.change);
     const std::span<const int> all(series.usable);
-    const auto before = support_of_pieces(series, c.ribbon, c.rows, c.mean.columns_per_piece,
-                                          all.first(split)),
-               after = support_of_pieces(series, c.ribbon, c.rows, c.mean.columns_per_piece,
+    const auto before =
+                   support_of_pieces(c.ribbon, c.rows, c.mean.columns_per_piece, all.first(split)),
+               after = support_of_pieces(c.ribbon, c.rows, c.mean.columns_per_piece,
                                          all.subspan(split));
     std::vector<double> out;
     for (std::size_t p = 0; p < after.size(); ++p)
@@ -683,11 +683,11 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
                                             0.5 * series.options.min_change_share * area_m2,
                                             5 * area_m2, series.options.max_detour_m, 3)) {
             if (!d.outside) continue;
-            const Candidate beyond = look_at_detour(series, grown, d, all.subspan(split));
             // It must be the new line that it goes beyond: what begins beside it is another change.
             if (share_on(replaced_stretch(grown, d), c.path_px, 3 * series.unit_m / series.gsd_m) <
                 0.7)
                 continue;
+            const Candidate beyond = look_at_detour(series, grown, d, all.subspan(split));
             const std::optional<Detour> joined = joined_detour(series, ring, c, grown, beyond);
             if (!joined || beyond.change != c.change || !is_seen_to_come(beyond)) continue;
             Candidate both = look_at_detour(series, ring, *joined, all.subspan(split));
