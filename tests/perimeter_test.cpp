@@ -13,6 +13,7 @@
 #include "kernels/line_support.h"
 #include "stages/perimeter_detour.h"
 #include "stages/perimeter_measure.h"
+#include "stages/perimeter_old_line.h"
 #include "stages/perimeter_region.h"
 #include "stages/perimeter_ribbon.h"
 
@@ -488,7 +489,9 @@ struct World {
     }
 };
 
-Scene render(const World& world, const std::vector<Ring>& walls_px, unsigned seed, double gain) {
+/// strips_px: rings along which the ground is cleared and bright, 3 m to either side.
+Scene render(const World& world, const std::vector<Ring>& walls_px, unsigned seed, double gain,
+             const std::vector<Ring>& strips_px = {}) {
     Scene scene;
     scene.info.id = "scene" + std::to_string(seed);
     scene.info.datetime = time_from_civil(2005 + static_cast<int>(seed), 6, 1);
@@ -511,6 +514,12 @@ Scene render(const World& world, const std::vector<Ring>& walls_px, unsigned see
                 static_cast<std::size_t>((x + y / 3) / 97 * 13 + (y - x / 5 + 400) / 113) % 200;
             image.at(x, y) = 90 + field[f] + mood[f] + noise(random);
         }
+    for (const Ring& ring : strips_px)
+        for (const Point p : resample_ring(ring, 0.5))
+            for (int y = static_cast<int>(p.y) - 3; y <= static_cast<int>(p.y) + 3; ++y)
+                for (int x = static_cast<int>(p.x) - 3; x <= static_cast<int>(p.x) + 3; ++x)
+                    if (image.contains(x, y) && distance(p, Point{x + 0.5, y + 0.5}) <= 3)
+                        image.at(x, y) = 150 + noise(random);
     // Shadow of a 3 m wall: 3 m to the north-west; the wall itself one pixel.
     const Point away{-std::sin(150 * std::numbers::pi / 180),
                      std::cos(150 * std::numbers::pi / 180)};
@@ -563,7 +572,7 @@ TEST(TracePerimeters, RefinesAWrongLineAndFindsGrowthWithItsDate) {
     for (const auto& e : run.evidence) EXPECT_NEAR(e.effective_gsd_m, 1, 0.4);
     KnownLine known;
     for (const Point p : kSmall)
-        known.ring_px.push_back(p + Point{5, -6});  // the catalogue is off by 8 m
+        known.ring_px.push_back(p + Point{9, -12});  // the catalogue is off by 15 m
     const auto result =
         trace_perimeters(world.grid(), run.infos, run.evidence, run.sigma, known, {});
     const double small_m2 = std::abs(signed_area(kSmall)), grown_m2 = std::abs(signed_area(kGrown));
@@ -622,18 +631,52 @@ TEST(MeasureGiven, MeasuresTheLineWhereItWasDrawnAndSaysWhatIsSeenOfIt) {
               lines[0].area_ci.high - lines[0].area_ci.low);
 }
 
-TEST(TracePerimeters, FindsContraction) {
+TEST(TracePerimeters, FindsContractionWhereTheClearedStripOfTheOldWallStays) {
     const World world;
     std::vector<Scene> scenes;
     for (unsigned k = 0; k < 6; ++k)
-        scenes.push_back(render(world, {k < 3 ? kGrown : kSmall}, 20 + k, 1.0));
+        scenes.push_back(render(world, {k < 3 ? kGrown : kSmall}, 20 + k, 1.0, {kGrown}));
     const Looks run = look_at_lines(scenes);
     const auto result = trace_perimeters(world.grid(), run.infos, run.evidence, run.sigma,
                                          {kGrown, std::nullopt}, {});
     ASSERT_EQ(result.changes.size(), 1U);
     EXPECT_FALSE(result.changes[0].expansion);
     EXPECT_EQ(result.changes[0].first_after, 3);
+    EXPECT_EQ(result.changes[0].old_line_stands, false);
     EXPECT_NEAR(result.growth[0].area_ratio, signed_area(kSmall) / signed_area(kGrown), 0.03);
+}
+
+TEST(TracePerimeters, ALineWithinTheOldOneIsNoContractionWhileThatStands) {
+    World world;
+    world.width = 500;
+    world.height = 400;
+    const Ring outer{{100, 80}, {400, 80}, {400, 320}, {100, 320}};
+    const Ring with_inner{{100, 80}, {290, 80}, {290, 320}, {100, 320}};
+    std::vector<Scene> scenes;
+    for (unsigned k = 0; k < 4; ++k) {
+        std::vector<Ring> walls{outer};
+        if (k >= 2) walls.push_back(with_inner);
+        scenes.push_back(render(world, walls, 90 + k, 1.0));
+    }
+    const Looks run = look_at_lines(scenes);
+    const auto result = trace_perimeters(world.grid(), run.infos, run.evidence, run.sigma,
+                                         {outer, std::nullopt}, {});
+    EXPECT_TRUE(result.changes.empty());
+    EXPECT_EQ(result.perimeters.size(), 4U);
+}
+
+TEST(GoneRun, IsWhereMostOfALineWentAndMayCrossTheSeam) {
+    std::vector<std::optional<double>> changed(40, 0.0);
+    EXPECT_FALSE(gone_run(changed));
+    for (const std::size_t p : {36U, 37U, 39U, 0U, 1U, 4U, 5U, 6U}) changed[p] = 0.6;
+    changed[38] = std::nullopt;       // under cloud
+    changed[2] = changed[3] = 0.1;    // a road runs along it
+    changed[20] = changed[21] = 0.9;  // two pieces alone are no stretch
+    const auto run = gone_run(changed);
+    ASSERT_TRUE(run);
+    EXPECT_EQ(run->from, 36);
+    EXPECT_EQ(run->to, 7);
+    EXPECT_NEAR(run->pieces_gone, 7, 1e-9);  // eight went, two are half told to stand
 }
 
 TEST(TracePerimeters, ClaimsNothingWhereNothingChanged) {

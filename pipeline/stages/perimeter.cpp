@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/geodesic.h"
+#include "core/parallel.h"
 #include "core/projection.h"
 #include "stages/perimeter_corners.h"
 #include "stages/perimeter_growth.h"
@@ -83,6 +84,46 @@ LineErrors errors_of(const Series& series, int scene, std::span<const PerimeterS
         if (segment.support == "hidden") errors.hidden_m.push_back(segment.length_m);
     }
     return errors;
+}
+
+/// The shift, in pixels and at most most_m, with which a ring lies on the most line in some looks:
+/// a line that was drawn on another image is off as a whole first. Evidence is the directional
+/// support along the ring's own way; without a clear gain the ring stays where it is.
+Point shift_onto_line(const Series& series, std::span<const int> looks, const Ring& ring_px,
+                      double most_m) {
+    constexpr double kLeastGain = 0.1;  // in z, over the whole ring
+    const Centreline line = centreline_of_ring(ring_px, series.gsd_m, 2 * series.unit_m);
+    const auto support = [&](Point shift) {
+        double sum = 0;
+        for (std::size_t i = 0; i < line.points_px.size(); ++i) {
+            const Point along{-line.normals[i].y, line.normals[i].x};
+            const Point p = line.points_px[i] + shift;
+            sum +=
+                support_along(series, looks, p, p + (0.1 * series.unit_m / series.gsd_m) * along);
+        }
+        return sum / static_cast<double>(line.points_px.size());
+    };
+    Point best{};
+    double most = support({}) + kLeastGain;
+    for (const double step_m : {2 * series.unit_m, 0.5 * series.unit_m}) {
+        const Point middle = best;
+        const int reach = step_m > series.unit_m ? static_cast<int>(most_m / step_m) : 3;
+        const int side = 2 * reach + 1;
+        std::vector<double> values(static_cast<std::size_t>(side * side));
+        const auto shift_at = [&](int k) {
+            return middle + (step_m / series.gsd_m) * Point{static_cast<double>(k % side - reach),
+                                                            static_cast<double>(k / side - reach)};
+        };
+        parallel_items(side * side, [&](int k) {
+            values[static_cast<std::size_t>(k)] =
+                norm(shift_at(k)) * series.gsd_m <= most_m ? support(shift_at(k)) : -1e9;
+        });
+        for (int k = 0; k < side * side; ++k)
+            if (values[static_cast<std::size_t>(k)] > most)
+                most = values[static_cast<std::size_t>(k)], best = shift_at(k);
+        if (best.x == 0 && best.y == 0) break;
+    }
+    return best;
 }
 
 /// The line of a part of the series.
@@ -163,8 +204,13 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
                          [&](int a, int b) { return gap(a) < gap(b); });
         nearest.resize(std::min<std::size_t>(nearest.size(), 3));
     }
-    Ribbon ribbon = make_ribbon(
-        series, centreline_of_ring(known.ring_px, series.gsd_m, series.unit_m), reach_m);
+    Ring begun = known.ring_px;
+    if (shows_walls(series.unit_m)) {
+        const Point shift = shift_onto_line(series, nearest, begun, options.ribbon_m);
+        for (Point& p : begun) p = p + shift;
+    }
+    Ribbon ribbon =
+        make_ribbon(series, centreline_of_ring(begun, series.gsd_m, series.unit_m), reach_m);
     std::vector<int> rows = trace(series, ribbon, nearest, reach_m);
     std::vector<Presence> presence = presence_in_scenes(series, ribbon, rows);
     const std::vector<int> present = scenes_that_show(series, presence);
@@ -311,7 +357,9 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
 
         // The old line's fate: the stretch that was replaced, in the looks since.
         const Polyline replaced = replaced_stretch(ring, c.detour);
-        if (replaced.size() > 3) {
+        if (c.old_line_went) {
+            change.old_line_stands = !*c.old_line_went;
+        } else if (replaced.size() > 3) {
             const Ribbon old =
                 make_ribbon(series, centreline_of_path(replaced, series.gsd_m, series.unit_m), 0);
             const std::vector<int> on_it(old.line.points_px.size(), old.half_rows);

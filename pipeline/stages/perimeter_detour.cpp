@@ -421,7 +421,7 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
         int overlap = 0;
         for (int i = 0; i <= stretch; ++i)
             overlap += side[static_cast<std::size_t>((detour.leaves + i) % count)];
-        if (overlap * 5 > stretch + 1) continue;
+        if (given_exits.empty() && overlap * 5 > stretch + 1) continue;
         for (int i = 0; i <= stretch; ++i)
             side[static_cast<std::size_t>((detour.leaves + i) % count)] = 1;
         if (pair.path.empty()) pair.path = way_between(all, all, pair.a, pair.b);

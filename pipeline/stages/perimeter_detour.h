@@ -35,15 +35,16 @@ struct Detour {
 /// detours through them would win.
 constexpr bool shows_walls(double unit_m) { return unit_m <= 2; }
 
-/// The best detours, best first, with disjoint stretches of the ring (per side). A front that runs
-/// from the whole ring over the cost 1/(0.08 + gain) (Dijkstra 1959, 16 directions) tells where new
-/// lines leave it; from each of these places a front of its own runs, and where the fronts of two
-/// of them meet they make a detour: the place of meeting is free, so that the detour need not be
-/// the shortest way between the two. (Fronts that run from the whole ring at once never see a long
-/// detour: short ways across open ground get to its middle first. This is what is done where walls
-/// are not seen as such.) The score is metres of path
-/// times gain beyond any path's. Each encloses at least min_area_m2 and at most max_area_m2.
-/// unit_m: U. exits: ring points where detours may begin and end; when empty they are searched for.
+/// The best detours, best first, with disjoint stretches of the ring (per side) unless exits are
+/// given. A front that runs from the whole ring over the cost 1/(0.08 + gain) (Dijkstra 1959, 16
+/// directions) tells where new lines leave it; from each of these places a front of its own runs,
+/// and where the fronts of two of them meet they make a detour: the place of meeting is free, so
+/// that the detour need not be the shortest way between the two. (Fronts that run from the whole
+/// ring at once never see a long detour: short ways across open ground get to its middle first.
+/// This is what is done where walls are not seen as such.) The score is metres of path times gain
+/// beyond any path's. Each encloses at least min_area_m2 and at most max_area_m2. unit_m: U. exits:
+/// ring points where detours may begin and end, the best between any two of them per side; when
+/// empty they are searched for.
 std::vector<Detour> find_detours(const GainField& field, const Centreline& ring, double gsd_m,
                                  double unit_m, double min_area_m2, double max_area_m2,
                                  double max_distance_m, int most, std::span<const int> exits = {});

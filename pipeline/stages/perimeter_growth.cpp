@@ -10,6 +10,7 @@
 
 #include "core/parallel.h"
 #include "stages/perimeter_measure.h"
+#include "stages/perimeter_old_line.h"
 #include "stages/perimeter_region.h"
 
 namespace fenceline {
@@ -401,6 +402,22 @@ std::optional<Detour> joined_detour(const Series& series, const Centreline& ring
     return joined;
 }
 
+/// Whether the stretch of the ring that a detour replaces is no line any more: where walls are not
+/// seen as such.
+bool stretch_faded(const Series& series, const Centreline& ring, const Candidate& c, int first) {
+    const Polyline replaced = replaced_stretch(ring, c.detour);
+    if (replaced.size() < 4) return false;
+    const Ribbon old =
+        make_ribbon(series, centreline_of_path(replaced, series.gsd_m, series.unit_m), 0);
+    const auto looks =
+        presence_in_scenes(series, old, std::vector<int>(old.line.points_px.size(), old.half_rows));
+    double before = 0, after = 0;
+    for (int u = first; u < static_cast<int>(series.usable.size()); ++u)
+        (u < c.change ? before : after) += log_likelihood_ratio(
+            looks[static_cast<std::size_t>(series.usable[static_cast<std::size_t>(u)])]);
+    return before > 0 && after < 0;
+}
+
 /// Share of a line's points that lie at another line.
 double share_on(const Polyline& line, const Polyline& other, double near_px) {
     std::size_t on = 0;
@@ -457,7 +474,7 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
             gain_between(series, before, after, ring.points_px, series.options.max_detour_m);
         return find_detours(field, ring, series.gsd_m, series.unit_m,
                             series.options.min_change_share * area_m2, 5 * area_m2,
-                            series.options.max_detour_m, 3, exits);
+                            series.options.max_detour_m, exits.empty() ? 3 : 20, exits);
     };
     std::vector<std::vector<Detour>> per_split(static_cast<std::size_t>(count));
     parallel_items(count, [&](int split) {
@@ -472,11 +489,48 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
     std::stable_sort(found.begin(), found.end(), [](const Found& a, const Found& b) {
         return a.detour.score > b.detour.score;
     });
+    // Where the ring itself went away, a new line meets it at the ends of what went.
+    const std::optional<OldLine> old =
+        shows_walls(series.unit_m) ? std::optional<OldLine>(std::in_place, series, ring, first)
+                                   : std::nullopt;
+    std::vector<Detour> told;
+    if (old && old->gone()) {
+        const auto split = static_cast<std::size_t>(old->split());
+        told = search(all.first(split), all.subspan(split), old->ends());
+        std::erase_if(told, [&](const Detour& d) { return !old->is_replaced_by(d); });
+    }
 
+    // Of several ways, the one with the most metres that came, less those that did not: an outer
+    // line that came beats an inner one, and one that is padded with what was there before loses.
+    const auto worth = [&](const Candidate& c) {
+        if (!shows_walls(series.unit_m)) return c.ground;
+        double sum = 0;
+        for (const double rise : c.rise) sum += std::clamp(rise - kRise, -1.0, 1.0);
+        sum *= c.mean.columns_per_piece * c.ribbon.line.step_m;
+        // A line within the old one takes its place when that goes, and stands beside it otherwise.
+        if (!c.detour.outside && c.change > first && c.change < count)
+            sum += old->went(c.detour, c.change) * ring.step_m;
+        return sum;
+    };
     // The same detour turns up at several splits: keep the best of each.
     std::vector<Candidate> candidates;
     std::vector<Ring> regions;
     const double step = 8 * series.unit_m / series.gsd_m;
+    // Of the ways between its ends, the one on which most came: where exactly the new line leaves
+    // is not known to the metre.
+    std::vector<Candidate> ways(told.size());
+    parallel_items(static_cast<int>(told.size()), [&](int k) {
+        const auto i = static_cast<std::size_t>(k);
+        ways[i] = look_at_detour(series, ring, told[i],
+                                 all.subspan(static_cast<std::size_t>(old->split())));
+    });
+    const auto best_way = std::max_element(
+        ways.begin(), ways.end(),
+        [&](const Candidate& a, const Candidate& b) { return worth(a) < worth(b); });
+    if (best_way != ways.end()) {
+        regions.push_back(best_way->region_px);
+        candidates.push_back(std::move(*best_way));
+    }
     for (const Found& f : found) {
         if (candidates.size() >= (shows_walls(series.unit_m) ? 12U : 8U)) break;
         const Ring region = region_between(ring, f.detour, f.detour.path_px);
@@ -499,14 +553,14 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
                 changed_ground(series.evidence, all.first(split), all.subspan(split), series.gsd_m,
                                series.resolution_m),
                 ring, c.detour, series.gsd_m, series.resolution_m, series.options.max_detour_m);
-            const double worth = straight.worth, sigma = straight.area_sigma_m2;
+            const double gained = straight.worth, sigma = straight.area_sigma_m2;
             c = look_at_detour(series, ring, std::move(straight.detour), all.subspan(split));
             c.path_px = c.detour.path_px;  // lines nearby speak for it, but straight stays straight
             c.region_px = region_between(ring, c.detour, c.path_px);
-            c.ground = worth;
+            c.ground = gained;
             // A line alone is any road or row of fields here, and a border of free shape can follow
             // the edges of fields that changed: what is not a moved side is not claimed.
-            if (worth < kLeastWorth || !straight.moved_side) c.change = 0;
+            if (gained < kLeastWorth || !straight.moved_side) c.change = 0;
             c.area_sigma_m2 = sigma;
         });
         // Starts and dates that end in other borders of the same ground: how far they disagree.
@@ -536,14 +590,6 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
             candidates[k].ground = agreement[k];
         }
     }
-    // Of several ways, the one with the most metres that came, less those that did not: an outer
-    // line that came beats an inner one, and one that is padded with what was there before loses.
-    const auto worth = [&](const Candidate& c) {
-        if (!shows_walls(series.unit_m)) return c.ground;
-        double sum = 0;
-        for (const double rise : c.rise) sum += std::clamp(rise - kRise, -1.0, 1.0);
-        return sum * c.mean.columns_per_piece * c.ribbon.line.step_m;
-    };
     const auto best_first = [&](const Candidate& a, const Candidate& b) {
         return worth(a) > worth(b);
     };
@@ -631,17 +677,9 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
         if (overlaps) continue;
         if (!c.detour.outside) {
             // A new line within the old one is a contraction only when the old stretch went away.
-            const Polyline replaced = replaced_stretch(ring, c.detour);
-            if (replaced.size() < 4) continue;
-            const Ribbon old =
-                make_ribbon(series, centreline_of_path(replaced, series.gsd_m, series.unit_m), 0);
-            const auto looks = presence_in_scenes(
-                series, old, std::vector<int>(old.line.points_px.size(), old.half_rows));
-            double sum_before = 0, sum_after = 0;
-            for (int u = first; u < count; ++u)
-                (u < c.change ? sum_before : sum_after) += log_likelihood_ratio(
-                    looks[static_cast<std::size_t>(all[static_cast<std::size_t>(u)])]);
-            if (sum_before <= 0 || sum_after >= 0) continue;
+            const bool went =
+                old ? old->went(c.detour, c.change) > 0 : stretch_faded(series, ring, c, first);
+            if (!went) continue;
         }
         // One look alone cannot confirm what was searched for in it: it must be almost complete.
         if (c.change + 1 == count &&
@@ -660,10 +698,16 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
                 if (iou < 0.3 || iou <= best_iou) continue;
                 best_iou = iou;
                 const Candidate again = look_at_detour(series, ring, d, drawn);
+                // A look that sees less than half of the border has nothing to say about it.
                 double sum = 0;
-                for (const int i : held)
-                    sum += again.there[static_cast<std::size_t>(i)].win_share();
-                best_share = sum / static_cast<double>(held.size());
+                int looks = 0;
+                for (const int i : held) {
+                    const Presence& look = again.there[static_cast<std::size_t>(i)];
+                    if (2 * (look.won + look.lost) < static_cast<int>(look.pieces.size())) continue;
+                    sum += look.win_share();
+                    ++looks;
+                }
+                best_share = looks > 0 ? sum / looks : 0.0;
             }
             if (best_share < kHeldBackShare) continue;
         }
@@ -696,6 +740,8 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
             break;
         }
     }
+    for (Candidate& c : accepted)
+        if (old) c.old_line_went = old->went(c.detour, c.change) > 0;
     for (Candidate& c : accepted)
         if (shows_walls(series.unit_m))
             c.area_sigma_m2 =

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct Candidate {
         0;  ///< log-likelihood ratio of "new line from then on" summed over the looks, not capped
     double supported = 0;
     Ring region_px;
+    std::optional<bool> old_line_went;  ///< the stretch that it replaces; where walls are seen
     double ground = 0,
            area_sigma_m2 =
                0;  ///< StraightDetour's (worth: agreed with all), where the sensor shows no walls
