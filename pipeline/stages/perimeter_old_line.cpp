@@ -119,10 +119,12 @@ std::vector<std::optional<double>> LineProfiles::changed(std::span<const int> be
         known.push_back(*out[static_cast<std::size_t>(p)]);
     }
     if (known.empty()) return out;
-    const auto quartile = known.begin() + static_cast<std::ptrdiff_t>(known.size() / 4);
-    std::nth_element(known.begin(), quartile, known.end());
+    // A single look may be of another season than all others, which tells every piece of it apart.
+    const std::size_t share = before.size() > 1 && after.size() > 1 ? 4 : 2;
+    const auto usual = known.begin() + static_cast<std::ptrdiff_t>(known.size() / share);
+    std::nth_element(known.begin(), usual, known.end());
     for (auto& change : out)
-        if (change) *change -= *quartile;
+        if (change) *change -= *usual;
     return out;
 }
 

@@ -24,8 +24,8 @@ class LineProfiles {
 
     /// How far a piece has changed between some looks and later ones: mean correlation of its
     /// profile among the earlier and among the later looks less that between them, in -2…2. Seasons
-    /// and suns change every piece: the lower quartile over the pieces is taken off. Empty where no
-    /// earlier or no later look sees the piece.
+    /// and suns change every piece: the lower quartile over the pieces (their median where one side
+    /// has a single look) is taken off. Empty where no earlier or no later look sees the piece.
     std::vector<std::optional<double>> changed(std::span<const int> before,
                                                std::span<const int> after) const;
 
