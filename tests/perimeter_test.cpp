@@ -665,6 +665,24 @@ TEST(TracePerimeters, ALineWithinTheOldOneIsNoContractionWhileThatStands) {
     EXPECT_EQ(result.perimeters.size(), 4U);
 }
 
+TEST(TracePerimeters, GoesAroundWhatTheKnownLineCutsAcross) {
+    World world;
+    world.width = 460;
+    world.height = 380;
+    const Ring wall{{100, 120}, {200, 120}, {205, 75},  {235, 75},
+                    {240, 120}, {360, 120}, {360, 300}, {100, 300}};
+    const Ring cut{{100, 120}, {360, 120}, {360, 300}, {100, 300}};
+    std::vector<Scene> scenes;
+    for (unsigned k = 0; k < 3; ++k) scenes.push_back(render(world, {wall}, 120 + k, 1.0));
+    const Looks run = look_at_lines(scenes);
+    const auto result =
+        trace_perimeters(world.grid(), run.infos, run.evidence, run.sigma, {cut, std::nullopt}, {});
+    ASSERT_EQ(result.perimeters.size(), 3U);
+    // The part that juts out is 3.4 % of the area and a tenth of the length; its tips stay rounded.
+    EXPECT_NEAR(result.perimeters[0].area_m2 / std::abs(signed_area(wall)), 1, 0.02);
+    EXPECT_NEAR(result.perimeters[0].length_m / ring_length(wall), 1, 0.06);
+}
+
 TEST(GoneRun, IsWhereMostOfALineWentAndMayCrossTheSeam) {
     std::vector<std::optional<double>> changed(40, 0.0);
     EXPECT_FALSE(gone_run(changed));

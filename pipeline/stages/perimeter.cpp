@@ -8,6 +8,7 @@
 #include "core/geodesic.h"
 #include "core/parallel.h"
 #include "core/projection.h"
+#include "stages/perimeter_bypass.h"
 #include "stages/perimeter_corners.h"
 #include "stages/perimeter_growth.h"
 #include "stages/perimeter_looks.h"
@@ -175,6 +176,62 @@ TracedPerimeter measured(const Series& series, int scene, Ring ring_px, const Ge
     return p;
 }
 
+/// Traces an epoch's line in some looks, within a narrow ribbon around where it is.
+void place_line(const Series& series, Epoch& epoch, std::span<const int> looks, double reach_m) {
+    const Ring clean = shows_walls(series.unit_m)
+                           ? without_spurs(epoch.ring_px, 3 * series.unit_m / series.gsd_m,
+                                           100 * series.unit_m / series.gsd_m)
+                           : epoch.ring_px;
+    epoch.ribbon =
+        make_ribbon(series, centreline_of_ring(clean, series.gsd_m, series.unit_m), reach_m);
+    epoch.rows = trace(series, epoch.ribbon, looks, reach_m);
+    if (shows_walls(series.unit_m)) epoch.ring_px = path_at(series, epoch.ribbon, epoch.rows);
+}
+
+/// The epochs of a ring: the line with all changes up to then, traced once more on the looks that
+/// it was there for. base: the first one as it was traced. first: position in `usable` of the first
+/// look that shows it.
+std::vector<Epoch> epochs_of(const Series& series, const Centreline& ring, Epoch base, int first,
+                             std::span<const Candidate> changes) {
+    std::vector<int> starts{0};
+    for (const Candidate& c : changes) starts.push_back(c.change);
+    std::sort(starts.begin(), starts.end());
+    starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
+    std::vector<Epoch> epochs;
+    for (std::size_t e = 0; e < starts.size(); ++e) {
+        Epoch epoch;
+        epoch.start = starts[e];
+        const int end =
+            e + 1 < starts.size() ? starts[e + 1] : static_cast<int>(series.usable.size());
+        const std::vector<int> looks(series.usable.begin() + std::max(epoch.start, first),
+                                     series.usable.begin() + end);
+        if (e == 0) {
+            epoch = std::move(base);
+        } else {
+            std::vector<const Candidate*> applied;
+            for (const Candidate& c : changes)
+                if (c.change <= epoch.start) applied.push_back(&c);
+            for (const Candidate* c : applied) {
+                epoch.area_sigma_m2 = std::hypot(epoch.area_sigma_m2, c->area_sigma_m2);
+                epoch.found_m += line_length(c->path_px) * series.gsd_m;
+            }
+            epoch.ring_px = with_changes(ring, applied);
+            // Where walls are not seen, what the ground has told a line does not know better.
+            place_line(series, epoch, looks, 8 * series.unit_m);
+            if (shows_walls(series.unit_m)) place_line(series, epoch, looks, 3 * series.unit_m);
+        }
+        if (shows_walls(series.unit_m)) {
+            Ring more = with_bypassed_parts(series, looks, epoch.ring_px);
+            if (more != epoch.ring_px) {
+                epoch.ring_px = std::move(more);
+                place_line(series, epoch, looks, 3 * series.unit_m);
+            }
+        }
+        epochs.push_back(std::move(epoch));
+    }
+    return epochs;
+}
+
 }  // namespace
 
 PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> scenes,
@@ -232,50 +289,11 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
 
     const std::vector<Candidate> changes = find_changes(series, ring, present.front(), base_area);
 
-    // Epochs: the line with all changes up to then, traced once more on the looks that it was there
-    // for.
-    std::vector<Epoch> epochs;
-    epochs.push_back({0, base, {}, 0, 0, ribbon, rows});
-    {
-        std::vector<int> starts;
-        for (const Candidate& c : changes) starts.push_back(c.change);
-        std::sort(starts.begin(), starts.end());
-        starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
-        for (const int start : starts) {
-            std::vector<const Candidate*> applied;
-            for (const Candidate& c : changes)
-                if (c.change <= start) applied.push_back(&c);
-            Epoch epoch;
-            epoch.start = start;
-            for (const Candidate* c : applied) {
-                epoch.area_sigma_m2 = std::hypot(epoch.area_sigma_m2, c->area_sigma_m2);
-                epoch.found_m += line_length(c->path_px) * series.gsd_m;
-            }
-            const auto next = std::upper_bound(starts.begin(), starts.end(), start);
-            const int end = next == starts.end() ? static_cast<int>(series.usable.size()) : *next;
-            const std::vector<int> looks(series.usable.begin() + start,
-                                         series.usable.begin() + end);
-            epoch.ring_px = with_changes(ring, applied);
-            if (!shows_walls(series.unit_m)) {
-                // What the ground has told, a line does not know better.
-                epoch.ribbon = make_ribbon(
-                    series, centreline_of_ring(epoch.ring_px, series.gsd_m, series.unit_m),
-                    8 * series.unit_m);
-                epoch.rows = trace(series, epoch.ribbon, looks, 8 * series.unit_m);
-                epochs.push_back(std::move(epoch));
-                continue;
-            }
-            for (const double reach : {8 * series.unit_m, 3 * series.unit_m}) {
-                const Ring clean = without_spurs(epoch.ring_px, 3 * series.unit_m / series.gsd_m,
-                                                 100 * series.unit_m / series.gsd_m);
-                epoch.ribbon = make_ribbon(
-                    series, centreline_of_ring(clean, series.gsd_m, series.unit_m), reach);
-                epoch.rows = trace(series, epoch.ribbon, looks, reach);
-                epoch.ring_px = path_at(series, epoch.ribbon, epoch.rows);
-            }
-            epochs.push_back(std::move(epoch));
-        }
-    }
+    const auto first_usable =
+        std::find(series.usable.begin(), series.usable.end(), present.front()) -
+        series.usable.begin();
+    std::vector<Epoch> epochs = epochs_of(series, ring, {0, base, {}, 0, 0, ribbon, rows},
+                                          static_cast<int>(first_usable), changes);
 
     for (std::size_t e = 0; e < epochs.size(); ++e) {
         const int end =
@@ -291,9 +309,6 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
                 : simplify_ring(epochs[e].ring_px, 0.5 * series.resolution_m / series.gsd_m);
     }
 
-    const auto first_usable =
-        std::find(series.usable.begin(), series.usable.end(), present.front()) -
-        series.usable.begin();
     // One perimeter per look that shows the line of its epoch.
     std::vector<Ring> epoch_rings;
     std::vector<std::string> unseen;

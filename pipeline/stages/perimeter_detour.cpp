@@ -13,27 +13,6 @@
 namespace fenceline {
 namespace {
 
-struct Move {
-    int dx, dy, direction;
-    double length;
-};
-
-/// Eight neighbours and eight knight's moves, each with the plane of its direction.
-std::array<Move, 16> all_moves() {
-    std::array<Move, 16> moves{};
-    const int steps[16][2] = {{1, 0},  {2, 1},  {1, 1},  {1, 2},   {0, 1},   {-1, 2},
-                              {-1, 1}, {-2, 1}, {-1, 0}, {-2, -1}, {-1, -1}, {-1, -2},
-                              {0, -1}, {1, -2}, {1, -1}, {2, -1}};
-    for (int i = 0; i < 16; ++i) {
-        auto& move = moves[static_cast<std::size_t>(i)];
-        move = {steps[i][0], steps[i][1], i % kLineDirections,
-                std::hypot(steps[i][0], steps[i][1])};
-    }
-    return moves;
-}
-
-/// Keeps the cost of a metre without any evidence finite.
-constexpr double kFloor = 0.08;
 /// Places where detours may begin, per side of the ring.
 constexpr int kMostExits = 10;
 
@@ -121,9 +100,10 @@ Ground prepare_ground(const GainField& field, const std::vector<Point>& ring, do
     return ground;
 }
 
-/// Cheapest paths (cost 1/(kFloor + gain) per pixel) from some of the ring's points to everywhere
-/// within reach. side: 0 outside the ring, 1 inside, -1 both; paths never cross the ring. squared:
-/// so is the cost, and a long way along a line beats a short one across open ground more clearly.
+/// Cheapest paths (cost 1/(kLineCostFloor + gain) per pixel) from some of the ring's points to
+/// everywhere within reach. side: 0 outside the ring, 1 inside, -1 both; paths never cross the
+/// ring. squared: so is the cost, and a long way along a line beats a short one across open ground
+/// more clearly.
 Front run_front(const Ground& ground, const std::vector<Point>& ring, std::span<const int> seeds,
                 int side, double max_distance, bool squared = false) {
     Front f;
@@ -165,7 +145,6 @@ Front run_front(const Ground& ground, const std::vector<Point>& ring, std::span<
             }
     }
     for (const std::size_t k : begun) open.push({0, static_cast<int>(k)});
-    static const std::array<Move, 16> moves = all_moves();
     std::vector<std::uint8_t> done(count, 0);
     while (!open.empty()) {
         const Entry entry = open.top();
@@ -177,7 +156,7 @@ Front run_front(const Ground& ground, const std::vector<Point>& ring, std::span<
         // The way out may wind, but the place stays within reach of where it left.
         const Point gone = Point{x + 0.5, y + 0.5} - ring[static_cast<std::size_t>(f.source[k])];
         if (dot(gone, gone) > max_distance * max_distance) continue;
-        for (const Move& move : moves) {
+        for (const LineMove& move : line_moves()) {
             const int u = x + move.dx, v = y + move.dy;
             if (u < 0 || v < 0 || u >= f.width || v >= f.height) continue;
             const std::size_t q = f.at(u, v);
@@ -185,7 +164,7 @@ Front run_front(const Ground& ground, const std::vector<Point>& ring, std::span<
             const Plane& gain = ground.gain[static_cast<std::size_t>(move.direction)];
             const double mean =
                 0.5 * (static_cast<double>(gain.at(x, y)) + static_cast<double>(gain.at(u, v)));
-            const double ease = kFloor + mean;
+            const double ease = kLineCostFloor + mean;
             const auto cost = static_cast<float>(static_cast<double>(f.cost[k]) +
                                                  move.length / (squared ? ease * ease : ease));
             if (cost >= f.cost[q]) continue;
@@ -253,6 +232,20 @@ std::vector<int> find_exits(const Ground& ground, const Front& front, int points
 
 }  // namespace
 
+const std::array<LineMove, 16>& line_moves() {
+    static const std::array<LineMove, 16> moves = [] {
+        std::array<LineMove, 16> all{};
+        const int steps[16][2] = {{1, 0},  {2, 1},  {1, 1},  {1, 2},   {0, 1},   {-1, 2},
+                                  {-1, 1}, {-2, 1}, {-1, 0}, {-2, -1}, {-1, -1}, {-1, -2},
+                                  {0, -1}, {1, -2}, {1, -1}, {2, -1}};
+        for (int i = 0; i < 16; ++i)
+            all[static_cast<std::size_t>(i)] = {steps[i][0], steps[i][1], i % kLineDirections,
+                                                std::hypot(steps[i][0], steps[i][1])};
+        return all;
+    }();
+    return moves;
+}
+
 std::vector<Detour> find_detours(const GainField& field, const Centreline& ring, double gsd_m,
                                  double unit_m, double min_area_m2, double max_area_m2,
                                  double max_distance_m, int most,
@@ -281,7 +274,8 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
     for (std::size_t k = 0; k < all.cost.size(); k += 7)
         if (all.source[k] >= 0 && all.length[k] * pixel_m > 100)
             typical.push_back(pairs ? all.gained[k] / all.length[k]
-                                    : all.length[k] / all.cost[k] - static_cast<float>(kFloor));
+                                    : all.length[k] / all.cost[k] -
+                                          static_cast<float>(kLineCostFloor));
     const double background = static_cast<double>(median_of(typical));
 
     struct Meeting {
@@ -327,8 +321,8 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
                     if (area < min_area_m2 || area > max_area_m2) continue;
                     const double length = static_cast<double>(all.length[a] + all.length[b]) + 1,
                                  cost = static_cast<double>(all.cost[a] + all.cost[b]) +
-                                        1 / (kFloor + 0.5);
-                    const double mean = length / cost - kFloor;
+                                        1 / (kLineCostFloor + 0.5);
+                    const double mean = length / cost - kLineCostFloor;
                     const double score = length * pixel_m * (mean - background);
                     if (score > 0)
                         meetings.push_back({score,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <span>
 #include <vector>
 
@@ -17,6 +18,17 @@ struct GainField {
     Point origin_px;
     double step = 1;
 };
+
+/// A step of a path on a GainField: one of eight neighbours and eight knight's moves, each with the
+/// plane of its direction.
+struct LineMove {
+    int dx, dy, direction;
+    double length;
+};
+const std::array<LineMove, 16>& line_moves();
+
+/// Keeps the cost of a metre without any evidence finite.
+constexpr double kLineCostFloor = 0.08;
 
 /// A path that leaves a ring and comes back to it on the same side.
 struct Detour {

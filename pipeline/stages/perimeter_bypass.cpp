@@ -1,0 +1,269 @@
+#include "stages/perimeter_bypass.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <queue>
+#include <utility>
+#include <vector>
+
+#include "stages/perimeter_detour.h"
+
+namespace fenceline {
+namespace {
+
+/// Set on tune seeds (camp25 121, 125, 126, 128, contraction 106, small_prison 101): true parts
+/// that were cut across gain .8 to 2.4, other ways -2 to .4.
+constexpr double kWeakZ = 1.7;      ///< a stretch with less support may be a cut
+constexpr double kLeastZ = 0.8;     ///< support of a way that takes its place, and
+constexpr double kLeastGain = 0.5;  ///< how much more than the stretch's own it is
+constexpr double kLeastHint = 0.2;  ///< the same by the coarser evidence of the search
+constexpr double kReachUnits = 60, kLongestUnits = 120;
+
+/// Mean support along a line, in steps of 4 U.
+double support_of(const Series& series, std::span<const int> looks, const Polyline& line) {
+    const Polyline points = resample_line(line, 4 * series.unit_m / series.gsd_m);
+    double sum = 0, length = 0;
+    for (std::size_t i = 0; i + 1 < points.size(); ++i) {
+        const double step = distance(points[i], points[i + 1]);
+        sum += step * support_along(series, looks, points[i], points[i + 1]);
+        length += step;
+    }
+    return length > 0 ? sum / length : 0.0;
+}
+
+/// A way placed on the line beside it, with what the looks show along it.
+struct Placed {
+    Polyline path_px;
+    double weakest = 0;  ///< lower quartile over its columns of the mean support, in z
+};
+
+Placed placed(const Series& series, std::span<const int> looks, const Polyline& way,
+              double reach_m) {
+    Placed out;
+    out.path_px = way;
+    for (const double reach : {reach_m, 3 * series.unit_m}) {
+        const Ribbon ribbon = make_ribbon(
+            series, centreline_of_path(out.path_px, series.gsd_m, series.unit_m), reach);
+        const std::vector<int> rows = trace(series, ribbon, looks, reach);
+        out.path_px = path_at(series, ribbon, rows);
+        const Plane z = mean_support(ribbon, looks);
+        std::vector<float> along;
+        for (std::size_t x = 0; x < rows.size(); ++x)
+            along.push_back(z.at(static_cast<int>(x), rows[x]));
+        const auto quarter = along.begin() + static_cast<std::ptrdiff_t>(along.size() / 4);
+        std::nth_element(along.begin(), quarter, along.end());
+        out.weakest = along.empty() ? 0.0 : static_cast<double>(*quarter);
+    }
+    out.path_px.front() = way.front();
+    out.path_px.back() = way.back();
+    return out;
+}
+
+/// A part of the scene with what the looks show of lines in it, 0…1 per direction.
+struct Surroundings {
+    int width = 0, height = 0;
+    Point origin_px;
+    double step_px = 1;
+    std::vector<Plane> gain;
+    std::vector<std::uint8_t> blocked;
+
+    std::size_t at(int x, int y) const {
+        return static_cast<std::size_t>(y) * static_cast<std::size_t>(width) +
+               static_cast<std::size_t>(x);
+    }
+    std::pair<int, int> pixel(Point p) const {
+        return {static_cast<int>(std::floor((p.x - origin_px.x) / step_px)),
+                static_cast<int>(std::floor((p.y - origin_px.y) / step_px))};
+    }
+    bool contains(int x, int y) const { return x >= 0 && y >= 0 && x < width && y < height; }
+};
+
+Surroundings surroundings_of(const Series& series, std::span<const int> looks,
+                             std::span<const Point> stretch) {
+    constexpr double kUsual = 0.3;  // what any place shows
+    Surroundings place;
+    int step = 1;
+    for (const int i : looks)
+        step = std::max(step, series.evidence[static_cast<std::size_t>(i)].search_step_px);
+    place.step_px = step;
+    double x0 = 1e300, y0 = 1e300, x1 = -1e300, y1 = -1e300;
+    for (const Point p : stretch)
+        x0 = std::min(x0, p.x), y0 = std::min(y0, p.y), x1 = std::max(x1, p.x),
+        y1 = std::max(y1, p.y);
+    const double reach = kReachUnits * series.unit_m / series.gsd_m;
+    const int left = static_cast<int>(std::max(0.0, x0 - reach) / step),
+              top = static_cast<int>(std::max(0.0, y0 - reach) / step);
+    place.origin_px = {static_cast<double>(left) * step, static_cast<double>(top) * step};
+    place.width = static_cast<int>(std::min<double>(series.grid.width, x1 + reach) / step) - left;
+    place.height = static_cast<int>(std::min<double>(series.grid.height, y1 + reach) / step) - top;
+    if (place.width <= 0 || place.height <= 0) return place;
+    place.blocked.assign(
+        static_cast<std::size_t>(place.width) * static_cast<std::size_t>(place.height), 0);
+    for (int k = 0; k < kLineDirections; ++k) {
+        Plane& gain = place.gain.emplace_back(place.width, place.height);
+        for (int y = 0; y < place.height; ++y)
+            for (int x = 0; x < place.width; ++x) {
+                double sum = 0;
+                int count = 0;
+                for (const int i : looks) {
+                    const LineEvidence& e = series.evidence[static_cast<std::size_t>(i)];
+                    const auto& plane = e.planes[static_cast<std::size_t>(k) + 1];
+                    const int u = (left + x) * step / e.search_step_px,
+                              v = (top + y) * step / e.search_step_px;
+                    if (!plane.contains(u, v) || plane.at(u, v) == 255) continue;
+                    sum += plane.at(u, v) / 50.0 - 1;
+                    ++count;
+                }
+                const double share = count > 0 ? std::clamp(sum / count / 3, 0.0, 1.0) : 0.0;
+                gain.at(x, y) = static_cast<float>(std::max(0.0, share - kUsual) / (1 - kUsual));
+            }
+    }
+    return place;
+}
+
+/// The cheapest way from one place to another; empty when there is none.
+Polyline cheapest_way(const Surroundings& place, Point from_px, Point to_px) {
+    const auto [fx, fy] = place.pixel(from_px);
+    const auto [tx, ty] = place.pixel(to_px);
+    if (!place.contains(fx, fy) || !place.contains(tx, ty)) return {};
+    const std::size_t count = place.blocked.size(), target = place.at(tx, ty);
+    std::vector<float> cost(count, std::numeric_limits<float>::infinity());
+    std::vector<int> from(count, -1);
+    std::vector<std::uint8_t> done(count, 0);
+    using Entry = std::pair<float, int>;
+    std::priority_queue<Entry, std::vector<Entry>, std::greater<>> open;
+    cost[place.at(fx, fy)] = 0;
+    open.emplace(0.0F, static_cast<int>(place.at(fx, fy)));
+    while (!open.empty() && done[target] == 0) {
+        const int pixel = open.top().second;
+        open.pop();
+        const auto k = static_cast<std::size_t>(pixel);
+        if (done[k] != 0) continue;
+        done[k] = 1;
+        const int x = pixel % place.width, y = pixel / place.width;
+        for (const LineMove& move : line_moves()) {
+            const int u = x + move.dx, v = y + move.dy;
+            if (!place.contains(u, v)) continue;
+            const std::size_t q = place.at(u, v);
+            if (done[q] != 0 || place.blocked[q] != 0) continue;
+            const Plane& gain = place.gain[static_cast<std::size_t>(move.direction)];
+            const double ease = kLineCostFloor + 0.5 * (static_cast<double>(gain.at(x, y)) +
+                                                        static_cast<double>(gain.at(u, v)));
+            const float sum = cost[k] + static_cast<float>(move.length / (ease * ease));
+            if (sum >= cost[q]) continue;
+            cost[q] = sum;
+            from[q] = pixel;
+            open.emplace(sum, static_cast<int>(q));
+        }
+    }
+    Polyline way;
+    if (done[target] == 0) return way;
+    for (int k = static_cast<int>(target); k >= 0; k = from[static_cast<std::size_t>(k)])
+        way.push_back(place.origin_px +
+                      place.step_px * Point{k % place.width + 0.5, k / place.width + 0.5});
+    std::reverse(way.begin(), way.end());
+    way.front() = from_px;
+    way.back() = to_px;
+    return way;
+}
+
+/// A ring's points a unit apart; any number stands for one of them, with wrap.
+struct RingPoints {
+    Ring points;
+    int count() const { return static_cast<int>(points.size()); }
+    Point operator[](int i) const {
+        return points[static_cast<std::size_t>(((i % count()) + count()) % count())];
+    }
+};
+
+/// Points from … to of a ring, both included, with wrap.
+struct RingStretch {
+    int from = 0, to = 0;
+};
+
+/// Stretches that show little of a line, with ten units on either side; those that are too long to
+/// be a cut are left out. In order, disjoint.
+std::vector<RingStretch> weak_stretches(const Series& series, std::span<const int> looks,
+                                        const RingPoints& ring) {
+    constexpr int kHalf = 5, kAside = 10, kApart = 8;  // points
+    const int count = ring.count();
+    std::vector<std::uint8_t> weak(ring.points.size(), 0);
+    for (int i = 0; i < count; ++i)
+        weak[static_cast<std::size_t>(i)] =
+            support_along(series, looks, ring[i - kHalf], ring[i + kHalf]) < kWeakZ ? 1 : 0;
+    const auto is_weak = [&](int i) { return weak[static_cast<std::size_t>(i % count)] != 0; };
+    int begin = 0;  // behind a stretch that is no cut
+    for (int clear = 0; begin < count && clear <= kApart; ++begin)
+        clear = is_weak(begin) ? 0 : clear + 1;
+    std::vector<RingStretch> out;
+    for (int i = begin; i < begin + count; ++i) {
+        if (!is_weak(i)) continue;
+        int last = i;
+        for (int k = i; k < begin + count && k - last <= kApart; ++k)
+            if (is_weak(k)) last = k;
+        const RingStretch stretch{i - kAside, last + kAside};
+        i = last;
+        const bool overlaps = !out.empty() && (stretch.from <= out.back().to ||
+                                               stretch.to >= out.front().from + count);
+        if (stretch.to - stretch.from <= kLongestUnits && !overlaps) out.push_back(stretch);
+    }
+    return out;
+}
+
+/// What passes a stretch by, if anything does that shows clearly more of a line.
+std::optional<Polyline> bypassed_part(const Series& series, std::span<const int> looks,
+                                      const RingPoints& ring, const RingStretch& stretch) {
+    Polyline own;
+    for (int k = stretch.from; k <= stretch.to; ++k) own.push_back(ring[k]);
+    Surroundings place = surroundings_of(series, looks, own);
+    if (place.gain.empty()) return std::nullopt;
+    // Other parts of the ring are not walked along, nor crossed.
+    const double free_px = 2 * place.step_px;
+    for (int k = stretch.to + 1; k < stretch.from + ring.count(); ++k) {
+        const auto [x, y] = place.pixel(ring[k]);
+        if (place.contains(x, y) && distance(ring[k], own.front()) > free_px &&
+            distance(ring[k], own.back()) > free_px)
+            place.blocked[place.at(x, y)] = 1;
+    }
+    const Polyline way = cheapest_way(place, own.front(), own.back());
+    // Coarsely first: a way that gains nothing there is not looked at closely.
+    if (way.size() < 3 ||
+        support_of(series, looks, way) < support_of(series, looks, own) + kLeastHint)
+        return std::nullopt;
+    Placed found = placed(series, looks, way, 8 * series.unit_m);
+    if (found.weakest < kLeastZ ||
+        found.weakest < placed(series, looks, own, 3 * series.unit_m).weakest + kLeastGain)
+        return std::nullopt;
+    return std::move(found.path_px);
+}
+
+}  // namespace
+
+Ring with_bypassed_parts(const Series& series, std::span<const int> looks, const Ring& ring_px) {
+    constexpr int kLeastPoints = 60;
+    const RingPoints ring{resample_ring(ring_px, series.unit_m / series.gsd_m)};
+    if (ring.count() < kLeastPoints || looks.empty()) return ring_px;
+    struct Way {
+        RingStretch instead_of;
+        Polyline path;
+    };
+    std::vector<Way> ways;
+    for (const RingStretch& stretch : weak_stretches(series, looks, ring))
+        if (auto path = bypassed_part(series, looks, ring, stretch))
+            ways.push_back({stretch, std::move(*path)});
+    if (ways.empty()) return ring_px;
+    Ring out;
+    int next = ways.front().instead_of.from - 1;
+    for (const Way& way : ways) {
+        for (int k = next + 1; k < way.instead_of.from; ++k) out.push_back(ring[k]);
+        out.insert(out.end(), way.path.begin(), way.path.end());
+        next = way.instead_of.to;
+    }
+    for (int k = next + 1; k < ways.front().instead_of.from + ring.count(); ++k)
+        out.push_back(ring[k]);
+    return out;
+}
+
+}  // namespace fenceline
