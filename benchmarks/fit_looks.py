@@ -15,6 +15,46 @@ import sys
 import numpy as np
 
 rows = list(csv.reader(open(sys.argv[1])))
+
+
+def logistic(x, y, ridge=0.03):
+    b = np.zeros(x.shape[1])
+    penalty = ridge * np.eye(x.shape[1])
+    penalty[-1, -1] = 0  # the constant
+    for _ in range(60):
+        p = 1 / (1 + np.exp(-x @ b))
+        b += np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + penalty, x.T @ (y - p) - penalty @ b)
+    return b
+
+
+# A look's log-likelihood ratio, there against not: a line on either side of its zero.
+ZERO = {}
+for kind in ("post", "building"):
+    score = np.array([float(r[4]) for r in rows if r[1] == kind and r[5] in "012"])
+    there = np.array([r[5] == "0" for r in rows if r[1] == kind and r[5] in "012"], float)
+    prior = np.log(there.mean() / (1 - there.mean()))
+    b = logistic(np.stack([score, np.ones_like(score)], 1), there, 1e-6)
+    ZERO[kind] = zero = (prior - b[1]) / b[0]
+    slopes = []
+    for side in (score >= zero, score < zero):
+        x = (score - zero)[:, None] * side[:, None]
+        g = b[0]  # slope through the zero, by Newton's method
+        for _ in range(40):
+            p = 1 / (1 + np.exp(-np.clip(g * x[side, 0] + prior, -40, 40)))
+            step = (x[side, 0] * (there[side] - p)).sum() / ((x[side, 0] ** 2 * p * (1 - p)).sum() + 1e-6)
+            g = min(max(g + min(max(step, -0.1), 0.1), 0.05), 3.0)
+        slopes.append(g)
+    print(f"{kind}: ratio {slopes[0]:.2f} above, {slopes[1]:.2f} below a score of {zero:.2f} ({int(there.sum())} there, {int((1 - there).sum())} not)")
+    # What a place shows before or after its object stood there, and what places of nothing show.
+    then = np.array([float(r[4]) for r in rows if r[1] == kind and r[5] == "1"])
+    never = np.array([float(r[4]) for r in rows if r[1] == kind and r[5] == "2"])
+    edges = [-12.01, -11.5, -10, -8, -6, -4, -2, 0, 12]
+    for what, values in (("at other times", then), ("never", never)):
+        if len(values):
+            shares = np.histogram(values, edges)[0] / len(values)
+            print(f"{kind}, {what} ({len(values)}): share " + ", ".join(f"{lo}…{hi}: {v:.3f}" for lo, hi, v in zip(edges, edges[1:], shares)))
+    stands = np.array([float(r[4]) for r in rows if r[1] == kind and r[5] == "0"])
+    print(f"{kind}, stands ({len(stands)}): below −8 {np.mean(stands < -8):.4f}, −6 {np.mean(stands < -6):.4f}, −4 {np.mean(stands < -4):.4f}")
 for kind in ("post", "building"):
     looks = collections.defaultdict(list)
     for r in rows:
@@ -33,20 +73,10 @@ for kind in ("post", "building"):
           f"look {noise:.2f}, outliers {np.mean(np.abs(rest) >= 4 * noise):.3f}")
 
 
-
-def logistic(x, y, ridge=0.03):
-    b = np.zeros(x.shape[1])
-    penalty = ridge * np.eye(x.shape[1])
-    penalty[-1, -1] = 0  # the constant
-    for _ in range(60):
-        p = 1 / (1 + np.exp(-x @ b))
-        b += np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + penalty, x.T @ (y - p) - penalty @ b)
-    return b
-
-
 # Existence: what stands out at the border is the shadow, or the step of a roof brighter than the ground; a post stands
 # beside its line (1 up to 4 m from it, 0 from 8 m on). That a post needs two looks is not left to the few examples.
-for kind, zero in (("post", -0.9), ("building", -1.4)):
+for kind in ("post", "building"):
+    zero = ZERO[kind]
     objects = collections.defaultdict(list)
     for r in rows:
         if r[1] == kind:

@@ -7,12 +7,14 @@
 //
 // --looks: appends a line for every look at every object (series, kind, object, scene, score,
 // stands now/at other times/never/not known, area, height, true height, what measure_building
-// says, distance from the line in m): what fit_looks.py reads. SERIES: a folder of `fenceline
+// says, distance from the line in m, sides of the roof in m, how many true structures share its
+// place): what fit_looks.py reads. SERIES: a folder of `fenceline
 // simulate`. Prints the figures of `fenceline evaluate` that concern structures, per series and
 // pooled, the reliability of the probabilities, and the time per scene.
 // --samples: writes SERIES/posts.samples or SERIES/places.samples for train_structures.py
 // instead; structures_bench --rio DATA/spacenet1_rio [--sun AZIMUTH ELEVATION]: pixel F1 on the
-// real tiles beside the plain building index. --refined: with the places that the present model
+// real tiles beside the plain building index; with --samples FOLDER: FOLDER/places.samples of the
+// tiles 50 … 54. --refined: with the places that the present model
 // finds, so that the next one learns from its mistakes.
 #include <fmt/format.h>
 #include <gdal_priv.h>
@@ -24,6 +26,8 @@
 #include <ctime>
 #include <filesystem>
 #include <memory>
+#include <numbers>
+#include <opencv2/imgproc.hpp>
 #include <string>
 #include <vector>
 
@@ -81,6 +85,16 @@ Warp warp_of(const SceneDisplacement& d, const Grid& grid) {
             field.dy.push_back(static_cast<float>(-shift.y / grid.gsd()));
         }
     return warp;
+}
+
+/// Is a roof of this length these cells' business; if not, is it so near to it that either answer
+/// would do?
+bool is_ours(std::size_t cell, double length_m) {
+    return length_m >= kPlaceLengths_m[cell][0] && length_m <= kPlaceLengths_m[cell][1];
+}
+bool is_doubtful(std::size_t cell, double length_m) {
+    return !is_ours(cell, length_m) && length_m >= 0.7 * kPlaceLengths_m[cell][0] &&
+           length_m <= 1.4 * kPlaceLengths_m[cell][1];
 }
 
 /// A traced line: off by a smooth noise (1 sigma, correlated over some 20 m).
@@ -259,7 +273,7 @@ void write_post_samples(const Series& series, const Options& options) {
                 random.uniform(0, static_cast<double>(lines.size())))];
             const Point on =
                 line[static_cast<std::size_t>(random.uniform(0, static_cast<double>(line.size())))];
-            const double reach = k % 2 == 0 ? 4 : 18;
+            const double reach = k % 3 == 0 ? 30 : k % 3 == 1 ? 4 : 14;
             put(kRandom,
                 on + metre * Point{random.uniform(-reach, reach), random.uniform(-reach, reach)});
         }
@@ -301,7 +315,7 @@ std::vector<TrueBuilding> true_buildings(const Series& series,
     return buildings;
 }
 
-void write_place_samples(const Series& series) {
+void write_place_samples(const Series& series, const Options& options) {
     std::vector<StructureView> views;
     for (const Scene& scene : series.scenes) views.push_back(structure_view(scene));
     const std::vector<TrueBuilding> buildings = true_buildings(series, views);
@@ -320,6 +334,12 @@ void write_place_samples(const Series& series) {
         const StructureView& view = views[i];
         const PostFrame frame = post_frame(view);
         const double gsd = view.gsd_m;
+        std::vector<Detection> found;
+        if (options.refined) {
+            StructureOptions eager = options.structures;
+            eager.building_min_log_odds = -4;
+            found = detect_buildings(view, area_px, eager);
+        }
         for (std::size_t c = 0; c < kPlaceCells_m.size(); ++c) {
             const double cell_m = kPlaceCells_m[c];
             const auto extras = place_extras(view, frame, cell_m);
@@ -335,10 +355,10 @@ void write_place_samples(const Series& series) {
                     const double apart = std::max(std::abs(dot(off, gsd * frame.x)),
                                                   std::abs(dot(off, gsd * frame.y)));
                     const double length = 2 * gsd * std::max(r.half_a, r.half_b);
-                    const bool ours = length >= kPlaceLengths_m[c][0] &&
-                                      length <= kPlaceLengths_m[c][1] && b.observable[i] != 0;
+                    const bool ours = is_ours(c, length) && b.observable[i] != 0;
                     if (ours && apart < nearest) nearest = apart, roof = &r;
-                    if (!ours && apart < 5) doubtful = true;
+                    if (apart < 5 && (is_doubtful(c, length) || b.observable[i] == 0))
+                        doubtful = true;
                 }
                 // Just beyond the windows' step it is neither here nor there.
                 if (nearest > 2.6 && (nearest < 4.4 || doubtful)) return;
@@ -352,7 +372,12 @@ void write_place_samples(const Series& series) {
             for (const TrueBuilding& b : buildings) {
                 if (b.present[i] == 0) continue;
                 const double length = 2 * gsd * std::max(b.roof[i].half_a, b.roof[i].half_b);
-                if (length < kPlaceLengths_m[c][0] || length > kPlaceLengths_m[c][1]) continue;
+                if (!is_ours(c, length)) {  // other cells' business
+                    for (int k = 0; k < 2; ++k)
+                        put(kFound, b.roof[i].centre + (random.uniform(-4, 4) * cell_m) * frame.x +
+                                        (random.uniform(-4, 4) * cell_m) * frame.y);
+                    continue;
+                }
                 const int times = c == 0 ? 3 : 6;
                 for (int k = 0; k < times; ++k)
                     put(kForced, b.roof[i].centre + (random.uniform(-2.6, 2.6) * cell_m) * frame.x +
@@ -364,6 +389,11 @@ void write_place_samples(const Series& series) {
             }
             for (int k = 0; k < (c == 0 ? 900 : 400); ++k)
                 put(kRandom, {random.uniform(low.x, high.x), random.uniform(low.y, high.y)});
+            for (const Detection& d : found)
+                for (int k = 0; k < 2; ++k)
+                    put(kFound, d.centre_px + roof_shift(view, d.height_m) +
+                                    (random.uniform(-2, 2) * cell_m) * frame.x +
+                                    (random.uniform(-2, 2) * cell_m) * frame.y);
         }
     }
     std::fclose(out);
@@ -509,7 +539,7 @@ SeriesScore score(const Series& series, const Options& options, Reliabilities& r
             line_m = std::min(line_m, distance_to_ring(ring, d.centre_px) * gsd);
         // 0: stands in this look, 1: at other times, 2: never, −1: the truth does not say
         std::vector<int> which(series.scenes.size(), 2);
-        double true_height_m = 0;
+        double true_height_m = 0, replaced = 0;  ///< by how many others it was overlapped in time
         for (const auto& s : series.truth.structures) {
             if ((s.kind == "guard_post") != is_post) continue;
             const bool same =
@@ -517,6 +547,7 @@ SeriesScore score(const Series& series, const Options& options, Reliabilities& r
                         : overlap(projection.px_from_lonlat(s.footprint), d.footprint_px) >= 0.2;
             if (!same) continue;
             true_height_m = s.height_m.value_or(0);
+            ++replaced;
             for (std::size_t i = 0; i < series.scenes.size(); ++i) {
                 bool observable = true;
                 // Something else may stand there at other times.
@@ -540,11 +571,11 @@ SeriesScore score(const Series& series, const Options& options, Reliabilities& r
             }
             fmt::print(dump,
                        "{},{},{},{},{:.3f},{},{:.2f},{:.2f},{:.2f},{:.3f},{:.3f},{:.3f},{:.3f},"
-                       "{:.3f},{:.3f},{:.3f},{:.1f}\n",
+                       "{:.3f},{:.3f},{:.3f},{:.1f},{:.2f},{:.2f},{:.0f}\n",
                        series.folder, is_post ? "post" : "building", k, i, look.score, which[i],
                        d.area_m2, look.height_m.value_or(0), true_height_m, m.shadow_depth,
                        m.shadow_cover, m.contrast, m.edge, m.weakest_edge, m.roughness,
-                       views[i].shadow_px_per_m, line_m);
+                       views[i].shadow_px_per_m, line_m, look.longer_m, look.shorter_m, replaced);
         }
     }
     if (dump != nullptr) std::fclose(dump);
@@ -613,6 +644,140 @@ std::vector<Plane> read_planes(const std::string& path) {
     return planes;
 }
 
+Tile read_tile(const std::string& folder, int k) {
+    Tile tile;
+    std::vector<Plane> planes = read_planes(fmt::format("{}/images/img{}.tif", folder, k));
+    planes.resize(std::min<std::size_t>(planes.size(), 3));
+    const int width = planes[0].width(), height = planes[0].height();
+    tile.scene.raster.grid.geotransform = {0, 0.5, 0, 0, 0, -0.5};
+    tile.scene.raster.grid.width = width;
+    tile.scene.raster.grid.height = height;
+    tile.scene.raster.valid = Mask(width, height, 1);
+    tile.scene.masks = Mask(width, height);
+    tile.scene.raster.roles = {BandRole::red, BandRole::green, BandRole::blue};
+    tile.scene.raster.bands = std::move(planes);
+    tile.scene.usable_fraction = 1;
+    const Plane label = read_planes(fmt::format("{}/building_masks/img{}.tif", folder, k))[0];
+    tile.truth = Mask(width, height);
+    for (int y = 0; y < height; ++y)
+        for (int x = 0; x < width; ++x) tile.truth.at(x, y) = label.at(x, y) > 0;
+    return tile;
+}
+
+/// Rectangles that a labelled shape is made of: its smallest one, or, where that is filled badly,
+/// those of its two parts on either side of the cut across its longer side that leaves least empty.
+void add_rectangles(const std::vector<cv::Point>& pixels, int depth,
+                    std::vector<OrientedRectangle>& out) {
+    if (pixels.size() < 60) return;
+    const auto around = [](const std::vector<cv::Point>& some) {
+        cv::RotatedRect r = cv::minAreaRect(some);
+        r.size.width += 1, r.size.height += 1;
+        return r;
+    };
+    const cv::RotatedRect whole = around(pixels);
+    const double area = static_cast<double>(whole.size.area());
+    if (depth < 3 && static_cast<double>(pixels.size()) < 0.78 * area && pixels.size() > 200) {
+        const double turn = static_cast<double>(whole.angle) * std::numbers::pi / 180 +
+                            (whole.size.width >= whole.size.height ? 0 : std::numbers::pi / 2);
+        const double length = static_cast<double>(std::max(whole.size.width, whole.size.height));
+        double least = area;
+        std::vector<cv::Point> best[2];
+        for (const double across : {0.0, std::numbers::pi / 2})
+            for (double at = -0.35; at < 0.36; at += 0.05) {
+                const Point along{std::cos(turn + across), std::sin(turn + across)};
+                std::vector<cv::Point> part[2];
+                for (const cv::Point p : pixels)
+                    part[dot(Point{p.x - static_cast<double>(whole.center.x),
+                                   p.y - static_cast<double>(whole.center.y)},
+                             along) > at * length]
+                        .push_back(p);
+                if (part[0].size() < 60 || part[1].size() < 60) continue;
+                const double sum = static_cast<double>(around(part[0]).size.area()) +
+                                   static_cast<double>(around(part[1]).size.area());
+                if (sum < least) least = sum, best[0] = part[0], best[1] = part[1];
+            }
+        if (least < 0.9 * area) {
+            for (const auto& part : best) add_rectangles(part, depth + 1, out);
+            return;
+        }
+    }
+    OrientedRectangle r;
+    r.centre = {static_cast<double>(whole.center.x) + 0.5,
+                static_cast<double>(whole.center.y) + 0.5};
+    r.half_a = 0.5 * static_cast<double>(whole.size.width);
+    r.half_b = 0.5 * static_cast<double>(whole.size.height);
+    r.angle_rad = static_cast<double>(whole.angle) * std::numbers::pi / 180;
+    out.push_back(r);
+}
+
+/// Windows of the tune tiles (50 … 54), without a sun, and so with cells turned any way round.
+void write_rio_samples(const std::string& folder, const std::string& path) {
+    std::FILE* out = std::fopen(path.c_str(), "wb");
+    if (out == nullptr) throw std::runtime_error(path + ": cannot be written");
+    Random random;
+    long count = 0, roofs = 0;
+    for (int k = 50; k < 55; ++k) {
+        const Tile tile = read_tile(folder, k);
+        const int width = tile.truth.width(), height = tile.truth.height();
+        cv::Mat1b shown(height, width, std::uint8_t{0});
+        for (int y = 0; y < height; ++y)
+            for (int x = 0; x < width; ++x) shown(y, x) = tile.truth.at(x, y);
+        cv::Mat1i labels;
+        const int shapes = cv::connectedComponents(shown, labels, 4);
+        std::vector<std::vector<cv::Point>> pixels(static_cast<std::size_t>(shapes));
+        for (int y = 0; y < height; ++y)
+            for (int x = 0; x < width; ++x)
+                pixels[static_cast<std::size_t>(labels(y, x))].push_back({x, y});
+        std::vector<OrientedRectangle> rectangles;
+        for (std::size_t s = 1; s < pixels.size(); ++s) add_rectangles(pixels[s], 0, rectangles);
+        roofs += static_cast<long>(rectangles.size());
+        const StructureView view = structure_view(tile.scene);
+        constexpr int turns = 8;
+        for (int turned = 0; turned < turns; ++turned)
+            for (std::size_t c = 0; c < kPlaceCells_m.size(); ++c) {
+                PostFrame frame = post_frame(view);
+                const double angle = 2 * std::numbers::pi * (turned + random.uniform(0, 1)) / turns;
+                frame.y = (1 / view.gsd_m) * Point{std::cos(angle), std::sin(angle)};
+                frame.x = {-frame.y.y, frame.y.x};
+                const double cell_m = kPlaceCells_m[c], metre = 1 / view.gsd_m;
+                const auto extras = place_extras(view, frame, cell_m);
+                const auto put = [&](Kind kind, Point at) {
+                    if (unseen_share(tile.scene, at, 10 * cell_m * metre) > 0.3) return;
+                    double nearest = 1e9;
+                    bool doubtful = false;
+                    const OrientedRectangle* roof = nullptr;
+                    for (const OrientedRectangle& r : rectangles) {
+                        const Point off = (view.gsd_m / cell_m) * (r.centre - at);
+                        const double apart = std::max(std::abs(dot(off, view.gsd_m * frame.x)),
+                                                      std::abs(dot(off, view.gsd_m * frame.y)));
+                        const double length = 2 * view.gsd_m * std::max(r.half_a, r.half_b);
+                        const bool ours = is_ours(c, length);
+                        if (ours && apart < nearest) nearest = apart, roof = &r;
+                        if (apart < 5 && is_doubtful(c, length)) doubtful = true;
+                    }
+                    if (nearest > 2.6 && (nearest < 4.4 || doubtful)) return;
+                    std::array<float, 6> targets{};
+                    if (nearest <= 2.6) targets = outputs_for(frame, view.gsd_m, cell_m, at, *roof);
+                    Patch patch;
+                    place_patch(view, frame, cell_m, at, patch);
+                    write_sample(out, static_cast<std::size_t>(k), kind, nearest <= 2.6, targets,
+                                 extras, patch);
+                    ++count;
+                };
+                for (const OrientedRectangle& r : rectangles)
+                    for (int n = 0; n < 5; ++n) {
+                        const double far = n < 3 ? 2.6 : 9;
+                        put(kForced, r.centre + (random.uniform(-far, far) * cell_m) * frame.x +
+                                         (random.uniform(-far, far) * cell_m) * frame.y);
+                    }
+                for (int n = 0; n < 250; ++n)
+                    put(kRandom, {random.uniform(0, width), random.uniform(0, height)});
+            }
+    }
+    std::fclose(out);
+    fmt::print("{}: {} windows for places, {} roofs\n", path, count, roofs);
+}
+
 struct PixelCount {
     double hit = 0, false_hit = 0, missed = 0;
     void add(const Mask& truth, const Mask& said) {
@@ -658,27 +823,15 @@ void score_rio(const std::string& folder, double azimuth_deg, double elevation_d
     StructureOptions options = given;
     options.building_min_log_odds = -6;
     for (int k = 50; k < 60; ++k) {
-        Scene scene;
-        std::vector<Plane> planes = read_planes(fmt::format("{}/images/img{}.tif", folder, k));
-        planes.resize(std::min<std::size_t>(planes.size(), 3));
-        const int width = planes[0].width(), height = planes[0].height();
-        scene.raster.grid.geotransform = {0, 0.5, 0, 0, 0, -0.5};
-        scene.raster.grid.width = width;
-        scene.raster.grid.height = height;
-        scene.raster.valid = Mask(width, height, 1);
-        scene.masks = Mask(width, height);
-        scene.raster.roles = {BandRole::red, BandRole::green, BandRole::blue};
-        scene.raster.bands = std::move(planes);
-        scene.usable_fraction = 1;
+        Tile tile = read_tile(folder, k);
+        Scene& scene = tile.scene;
+        const int width = tile.truth.width(), height = tile.truth.height();
         if (elevation_deg > 0) {
             scene.info.sun_azimuth_deg = azimuth_deg;
             scene.info.sun_elevation_deg = elevation_deg;
         }
         Answer answer;
-        const Plane label = read_planes(fmt::format("{}/building_masks/img{}.tif", folder, k))[0];
-        answer.truth = Mask(width, height);
-        for (int y = 0; y < height; ++y)
-            for (int x = 0; x < width; ++x) answer.truth.at(x, y) = label.at(x, y) > 0;
+        answer.truth = std::move(tile.truth);
         const auto w = static_cast<double>(width), h = static_cast<double>(height);
         answer.scale = structure_view(scene).scale;
         answer.plain = building_index(brightness(scene.raster), scene.masks, 0.5, 1).plain;
@@ -775,15 +928,18 @@ int main(int count, char** words) try {
             folders.push_back(word);
         }
     }
-    if (!rio.empty()) score_rio(rio, azimuth_deg, elevation_deg, options.structures);
-    if (folders.empty()) return 0;
+    if (!rio.empty() && options.samples)
+        write_rio_samples(rio, folders.empty() ? "places.samples" : folders[0] + "/places.samples");
+    else if (!rio.empty())
+        score_rio(rio, azimuth_deg, elevation_deg, options.structures);
+    if (folders.empty() || !rio.empty()) return 0;
     std::vector<SeriesScore> scores;
     Reliabilities reliability;
     for (const std::string& folder : folders) {
         const Series series = read_series(folder, options);
         if (options.samples) {
             if (options.posts) write_post_samples(series, options);
-            if (options.places) write_place_samples(series);
+            if (options.places) write_place_samples(series, options);
             continue;
         }
         scores.push_back(score(series, options, reliability));

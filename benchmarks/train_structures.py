@@ -3,11 +3,13 @@
 
     structures_bench --samples SERIES…                     --posts|--places (writes SERIES/KIND.samples)
     train_structures.py posts|places OUT.h SERIES…  [--held-out SERIES…] [--epochs N] [--easy-share S]
+        [--hard-share S] [--threads N] [--from OLD.h]
 
 The series must be simulated ones of `tune` seeds. The held-out series are not trained on: the line that makes log-odds
 of the network's first output, and the figures printed, come from them. Needs Debian's python3-torch and python3-numpy.
 The network's shape is that of kernels/patch_net.h.
 """
+import re
 import sys
 
 import numpy as np
@@ -51,15 +53,30 @@ def batch_of(kind, head, patch, rng, augment):
     y = torch.from_numpy(head[:, 2].copy())
     n = len(x)
     if augment:
-        gain = torch.from_numpy(rng.uniform(0.75, 1.35, (n, 1, 1, 1)).astype(np.float32))
+        gain = torch.from_numpy(rng.uniform(0.65, 1.5, (n, 1, 1, 1)).astype(np.float32))
         shift = torch.from_numpy(rng.normal(0, 0.12, (n, INPUTS, 1, 1)).astype(np.float32))
         x = x * gain + shift + 0.04 * torch.randn(x.shape)
-        grey = torch.from_numpy(rng.random(n) < 0.15)
+        # A panchromatic band weighs the colours otherwise than their mean does.
+        grey = torch.from_numpy(rng.random(n) < 0.35)
+        mix = torch.from_numpy(rng.uniform(-0.3, 0.3, (n, 2, 1, 1)).astype(np.float32))
+        x[grey, 0] += (mix * x[:, 1:])[grey].sum(1)
         x[grey, 1:] = 0
         e[grey, colour] = 0
         # What was panchromatic stays without colour.
         pan = e[:, colour] == 0
         x[pan, 1:] = 0
+        # Without a sun position the window may lie any way round.
+        turned = rng.integers(1, 4, n) * (rng.random(n) < 0.12)
+        for k in (1, 2, 3):
+            at = torch.from_numpy(turned == k)
+            e[at, 0] = 0
+            e[at, 3] = 0
+            for _ in range(k):
+                x[at] = torch.rot90(x[at], 1, [2, 3])
+                e[at, 1], e[at, 2] = e[at, 2].clone(), -e[at, 1].clone()
+                t[at, 0], t[at, 1] = t[at, 1].clone(), -t[at, 0].clone()
+                if kind == "places":
+                    t[at, 4:] = -t[at, 4:]
         # The sun's axis is one of symmetry.
         flip = torch.from_numpy(rng.random(n) < 0.5)
         x[flip] = x[flip].flip(3)
@@ -86,13 +103,35 @@ def predict(kind, net, head, patch):
     return np.concatenate(rows)
 
 
-def train(kind, head, patch, epochs, seed=1):
+def read(path, net):
+    """The weights of a header that write() has made."""
+    tables = [np.array(re.findall(r"[-+.\de]+(?=F)", t), np.float32)
+              for t in re.findall(r"Weights\[\d+\] = \{(.*?)\}", open(path).read(), re.S)]
+    flat, at = tables[0], 0
+    def take(tensor, shape, order):
+        nonlocal at
+        count = int(np.prod(shape))
+        tensor.data = torch.from_numpy(flat[at:at + count].reshape(shape).transpose(order).copy())
+        at += count
+    for layer in (net.conv1, net.conv2, net.conv3, net.conv4):
+        o, i, h, w = layer.weight.shape
+        take(layer.weight, (h, w, i, o), (3, 2, 0, 1))
+        take(layer.bias, (o,), (0,))
+    o, i = net.last.weight.shape
+    take(net.last.weight, (i, o), (1, 0))
+    take(net.last.bias, (o,), (0,))
+    net.extra.weight.data = torch.from_numpy(tables[1].reshape(-1, 32).T.copy())
+
+
+def train(kind, head, patch, epochs, start, seed=1):
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     net = Net(*KINDS[kind][:2])
+    if start:
+        read(start, net)
     size, steps = 256, epochs * (len(head) // 256)
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps + 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3 if start else 4e-3, total_steps=steps + 1)
     for epoch in range(epochs):
         net.train()
         order = rng.permutation(len(head))
@@ -162,34 +201,49 @@ def write(path, kind, net, gain, offset, names, count):
 def main():
     words = sys.argv[1:]
     kind, path = words[0], words[1]
-    epochs, share, held, folders, into = 12, 1.0, [], [], None
+    epochs, share, hard_share, threads, start, held, folders, into = 12, 1.0, 1.0, 2, None, [], [], None
     i = 2
     while i < len(words):
         if words[i] == "--epochs":
             epochs, i = int(words[i + 1]), i + 2
         elif words[i] == "--easy-share":
             share, i = float(words[i + 1]), i + 2
+        elif words[i] == "--hard-share":
+            hard_share, i = float(words[i + 1]), i + 2
+        elif words[i] == "--from":
+            start, i = words[i + 1], i + 2
+        elif words[i] == "--threads":
+            threads, i = int(words[i + 1]), i + 2
         elif words[i] == "--held-out":
             into, i = held, i + 1
         else:
             (folders if into is None else into).append(words[i])
             i += 1
-    torch.set_num_threads(2)
+    torch.set_num_threads(threads)
     data = [load(kind, f) for f in folders]
     head, patch = np.concatenate([d[0] for d in data]), np.concatenate([d[1] for d in data])
-    # Of the easy ones, windows on bare ground and rectangles that meet nothing, a share is enough.
+    # Of the easy ones (nothing stands there, taken at random) and of the hard ones (the former model saw something, or a roof
+    # of another size stands there) a share is enough.
     easy = (head[:, 1] == 0) & (head[:, 2] < 0.2)
-    keep = ~easy | (np.random.default_rng(1).random(len(head)) < share)
+    hard = (head[:, 1] == 1) & (head[:, 2] < 0.2)
+    chance = np.random.default_rng(1).random(len(head))
+    keep = (~easy & ~hard) | (easy & (chance < share)) | (hard & (chance < hard_share))
     head, patch = head[keep], patch[keep]
     real = head[:, 2] >= 0.5
     print(f"{len(head)} samples, {int(real.sum())} of them real")
-    net = train(kind, head, patch, epochs)
+    net = train(kind, head, patch, epochs, start)
     gain, offset = 1.0, 0.0
     if held:
         data = [load(kind, f) for f in held]
         hhead, hpatch = np.concatenate([d[0] for d in data]), np.concatenate([d[1] for d in data])
         out = predict(kind, net, hhead, hpatch)
         y = (hhead[:, 2] >= 0.5).astype(float)
+        start = 0
+        for folder, d in zip(held, data):
+            part = slice(start, start + len(d[0]))
+            start += len(d[0])
+            print(f"held out, {folder.rstrip('/').split('/')[-1]}: AUC {area_under(out[part, 0], y[part]):.4f}, "
+                  f"log loss {np.mean(np.logaddexp(0, np.where(y[part] > 0, -1, 1) * out[part, 0])):.4f}")
         for k, what in enumerate(("random or candidate", "found by the former model", "forced")):
             at = hhead[:, 1] == k
             if at.sum() > 10 and 0 < y[at].sum() < at.sum():

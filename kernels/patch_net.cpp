@@ -11,6 +11,51 @@ HWY_BEFORE_NAMESPACE();
 namespace fenceline::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+/// Some of the outputs of a convolution, at four pixels p: kVectors vectors of them, so that enough
+/// sums run side by side to hide the latency of a multiplication. Each sum's order is always the
+/// same.
+template <int kVectors, class D>
+HWY_ATTR HWY_INLINE void FourPixels(D d, const float* const* HWY_RESTRICT p, int row_stride,
+                                    int columns, const float* HWY_RESTRICT weights,
+                                    const float* HWY_RESTRICT bias, int size, int outputs,
+                                    float* const* HWY_RESTRICT to) {
+    const auto lanes = static_cast<int>(hn::Lanes(d));
+    const auto zero = hn::Zero(d);
+    auto s0 = hn::LoadU(d, bias), s1 = s0, s2 = s0, s3 = s0;
+    auto t0 = hn::LoadU(d, bias + (kVectors > 1 ? lanes : 0)), t1 = t0, t2 = t0, t3 = t0;
+    const float* w = weights;
+    for (int dy = 0; dy < size; ++dy) {
+        const int row = dy * row_stride;
+        const float *p0 = p[0] + row, *p1 = p[1] + row, *p2 = p[2] + row, *p3 = p[3] + row;
+        for (int k = 0; k < columns; ++k, w += outputs) {
+            const auto u = hn::LoadU(d, w);
+            const auto x0 = hn::Set(d, p0[k]), x1 = hn::Set(d, p1[k]), x2 = hn::Set(d, p2[k]),
+                       x3 = hn::Set(d, p3[k]);
+            s0 = hn::MulAdd(x0, u, s0);
+            s1 = hn::MulAdd(x1, u, s1);
+            s2 = hn::MulAdd(x2, u, s2);
+            s3 = hn::MulAdd(x3, u, s3);
+            if constexpr (kVectors > 1) {
+                const auto v = hn::LoadU(d, w + lanes);
+                t0 = hn::MulAdd(x0, v, t0);
+                t1 = hn::MulAdd(x1, v, t1);
+                t2 = hn::MulAdd(x2, v, t2);
+                t3 = hn::MulAdd(x3, v, t3);
+            }
+        }
+    }
+    hn::StoreU(hn::Max(s0, zero), d, to[0]);
+    hn::StoreU(hn::Max(s1, zero), d, to[1]);
+    hn::StoreU(hn::Max(s2, zero), d, to[2]);
+    hn::StoreU(hn::Max(s3, zero), d, to[3]);
+    if constexpr (kVectors > 1) {
+        hn::StoreU(hn::Max(t0, zero), d, to[0] + lanes);
+        hn::StoreU(hn::Max(t1, zero), d, to[1] + lanes);
+        hn::StoreU(hn::Max(t2, zero), d, to[2] + lanes);
+        hn::StoreU(hn::Max(t3, zero), d, to[3] + lanes);
+    }
+}
+
 /// size × size convolution without padding, ReLU. Four pixels at a time share the weights that are
 /// loaded. outputs is a multiple of 16.
 HWY_ATTR void Convolve(const float* HWY_RESTRICT in, int width, int height, int channels,
@@ -19,34 +64,26 @@ HWY_ATTR void Convolve(const float* HWY_RESTRICT in, int width, int height, int 
     const hn::CappedTag<float, 16> d;
     const int lanes = static_cast<int>(hn::Lanes(d));
     const int out_width = width - size + 1, out_height = height - size + 1;
-    const auto zero = hn::Zero(d);
     for (int y = 0; y < out_height; ++y)
         for (int x0 = 0; x0 < out_width; x0 += 4) {
             // The last four overlap the ones before; with fewer than four, one pixel is repeated.
-            const int x = std::max(0, std::min(x0, out_width - 4));
-            const int x1 = std::min(x + 1, out_width - 1), x2 = std::min(x + 2, out_width - 1),
-                      x3 = std::min(x + 3, out_width - 1);
-            for (int o = 0; o < outputs; o += lanes) {
-                auto s0 = hn::LoadU(d, bias + o);
-                auto s1 = s0, s2 = s0, s3 = s0;
-                for (int dy = 0; dy < size; ++dy) {
-                    const float* row = in + (y + dy) * width * channels;
-                    const float *p0 = row + x * channels, *p1 = row + x1 * channels,
-                                *p2 = row + x2 * channels, *p3 = row + x3 * channels;
-                    const float* w = weights + dy * size * channels * outputs + o;
-                    for (int k = 0; k < size * channels; ++k, w += outputs) {
-                        const auto weight = hn::LoadU(d, w);
-                        s0 = hn::MulAdd(hn::Set(d, p0[k]), weight, s0);
-                        s1 = hn::MulAdd(hn::Set(d, p1[k]), weight, s1);
-                        s2 = hn::MulAdd(hn::Set(d, p2[k]), weight, s2);
-                        s3 = hn::MulAdd(hn::Set(d, p3[k]), weight, s3);
-                    }
-                }
-                float* to = out + y * out_width * outputs + o;
-                hn::StoreU(hn::Max(s0, zero), d, to + x * outputs);
-                hn::StoreU(hn::Max(s1, zero), d, to + x1 * outputs);
-                hn::StoreU(hn::Max(s2, zero), d, to + x2 * outputs);
-                hn::StoreU(hn::Max(s3, zero), d, to + x3 * outputs);
+            const float* from[4];
+            float* to[4];
+            for (int k = 0; k < 4; ++k) {
+                const int x = std::min(std::max(0, std::min(x0, out_width - 4)) + k, out_width - 1);
+                from[k] = in + (y * width + x) * channels;
+                to[k] = out + (y * out_width + x) * outputs;
+            }
+            for (int o = 0; o < outputs;) {
+                const int vectors = o + 2 * lanes <= outputs ? 2 : 1;
+                if (vectors == 2)
+                    FourPixels<2>(d, from, width * channels, size * channels, weights + o, bias + o,
+                                  size, outputs, to);
+                else
+                    FourPixels<1>(d, from, width * channels, size * channels, weights + o, bias + o,
+                                  size, outputs, to);
+                o += vectors * lanes;
+                for (float*& at : to) at += vectors * lanes;
             }
         }
 }

@@ -216,7 +216,7 @@ std::vector<Detection> merge_kind(std::span<const std::vector<Detection>> per_sc
 /// series (benchmarks/structures_model_card.md), between limits that keep one look from deciding
 /// alone.
 double post_llr(double score) {
-    return std::clamp((score < -0.9 ? 0.5 : 0.85) * (score + 0.9), -5.0, 5.0);
+    return std::clamp((score < -0.3 ? 0.7 : 0.9) * (score + 0.3), -5.0, 5.0);
 }
 double building_llr(double score) { return std::clamp(0.95 * (score + 1.4), -5.0, 5.0); }
 
@@ -282,6 +282,9 @@ std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects
                 std::optional<Interval> unused;
                 const BuildingMeasure measure = measure_building(view, seen.roof);
                 height_from_shadow(view, seen.roof, measure, look.height_m, unused);
+                look.longer_m = 2 * view.gsd_m * std::max(seen.roof.half_a, seen.roof.half_b);
+                look.shorter_m = 2 * view.gsd_m * std::min(seen.roof.half_a, seen.roof.half_b);
+                look.contrast = measure.contrast;
                 if (view.sun)
                     look.border = std::max(measure.shadow_depth,
                                            measure.contrast > 0 ? 1.5 * measure.edge : 0.0);

@@ -68,6 +68,11 @@ struct Look {
     /// or the step across the border of a roof brighter than the ground, in units of the scene's
     /// spread. NaN when the sun is not known.
     double border = std::numeric_limits<double>::quiet_NaN();
+    /// Sides of a building's roof as this look alone shows them, m, and how much brighter it is
+    /// than the ground around, in units of the scene's spread. NaN when absent.
+    double longer_m = std::numeric_limits<double>::quiet_NaN(),
+           shorter_m = std::numeric_limits<double>::quiet_NaN(),
+           contrast = std::numeric_limits<double>::quiet_NaN();
 };
 
 /// Can guard posts be seen at all at this scene's true resolution?

@@ -34,6 +34,8 @@ constexpr double kSharedHeightM = 0.75;
 constexpr double kSureToExist = 0.65, kSureToHaveStood = 0.9;
 /// A look that speaks so clearly against a removal (or, before it, for absence) leaves it open.
 constexpr double kContradiction = -3;
+/// Border of a roof (Look::border) that one look alone is believed for.
+constexpr double kClearBorder = 0.5;
 /// What the change map alone says is never more than provisional; quiet pairs before and after
 /// support it a little.
 constexpr double kQuietAfter = 0.8, kQuietBefore = 0.4;
@@ -545,6 +547,23 @@ void add_map_evidence(const Context& c, const Detection& object, std::vector<Cou
     }
 }
 
+/// What only one look shows cannot be confirmed, but where all that one pair can say agrees it is
+/// more than a candidate: the looks' test, the change map of the pair, and of a new building its
+/// border (a shadow, or the step of a bright roof).
+bool one_look_agrees(const Context& c, std::size_t object, const CourseEstimate& course,
+                     std::span<const CourseLook> looks, bool disappeared) {
+    if (course.supporting.size() != 1 ||
+        course.change_llr < (disappeared ? c.options.confirm_llr : c.options.confirm_new_llr))
+        return false;
+    const int scene = course.supporting.front();
+    for (const CourseLook& look : looks)
+        if (look.scene == scene && !((disappeared ? look.gone_llr : look.appeared_llr) > 0))
+            return false;
+    if (disappeared || c.evidence.objects[object].kind == StructureKind::guard_post) return true;
+    const auto look = c.look(scene, object);
+    return look && look->border >= kClearBorder;
+}
+
 /// Does a look say clearly that what is believed to have gone was not there before, or still is?
 bool contradicted(const CourseEstimate& course, std::span<const CourseLook> looks) {
     return std::any_of(looks.begin(), looks.end(), [&](const CourseLook& look) {
@@ -617,6 +636,10 @@ void track_structures(const Context& c,
             change.state = state_of(course.change_llr,
                                     disappeared ? c.options.confirm_llr : c.options.confirm_new_llr,
                                     course.supporting, c.evidence.scenes, c.options);
+            if (change.state == "candidate" && one_look_agrees(c, k, course, looks, disappeared) &&
+                (!disappeared ||
+                 (s.confidence >= kSureToHaveStood && !contradicted(course, looks))))
+                change.state = "provisional";
             // It stood in several looks and is gone: the appearance is over. Seen once only, it is
             // a passing thing.
             // A removal of what one look alone has shown may be a lorry that drove off.

@@ -26,24 +26,28 @@ double density(const LookModel& m, double score, double mean, double variance) {
 }
 
 /// Density of the scores at a place where an object does not stand that stands there at other
-/// times: mostly the lowest score of all. Between what is found at places of true objects before
-/// they came (266 looks) and at places of nothing (6900 looks), camp25 seeds 101–106; per unit of
-/// score, logarithm between the knots.
-double absent_density(double score) {
-    static constexpr std::array<std::pair<double, double>, 7> kKnots{{{-12, 0.35},
-                                                                      {-10.5, 0.2},
-                                                                      {-9, 0.045},
-                                                                      {-7, 0.03},
-                                                                      {-5, 0.025},
-                                                                      {-2, 0.03},
-                                                                      {-0.5, 0.06}}};
-    if (score <= kKnots.front().first) return kKnots.front().second;
-    for (std::size_t k = 1; k < kKnots.size(); ++k) {
-        const auto& [x0, y0] = kKnots[k - 1];
-        const auto& [x1, y1] = kKnots[k];
+/// times: between what is found at places of true objects before they came or after they went, and
+/// what at places of nothing that some look has taken for one (fit_looks.py); per unit of score,
+/// logarithm between the knots.
+double absent_density(StructureKind kind, double score) {
+    using Knots = std::array<std::pair<double, double>, 7>;
+    static constexpr Knots kPost{
+        {{-12, 0.15}, {-10.5, 0.15}, {-9, 0.14}, {-7, 0.12}, {-5, 0.08}, {-3, 0.035}, {-1, 0.03}}};
+    static constexpr Knots kBuilding{{{-12, 0.35},
+                                      {-10.5, 0.2},
+                                      {-9, 0.045},
+                                      {-7, 0.03},
+                                      {-5, 0.025},
+                                      {-2, 0.03},
+                                      {-0.5, 0.06}}};
+    const Knots& knots = kind == StructureKind::guard_post ? kPost : kBuilding;
+    if (score <= knots.front().first) return knots.front().second;
+    for (std::size_t k = 1; k < knots.size(); ++k) {
+        const auto& [x0, y0] = knots[k - 1];
+        const auto& [x1, y1] = knots[k];
         if (score <= x1) return y0 * std::pow(y1 / y0, (score - x0) / (x1 - x0));
     }
-    return kKnots.back().second;
+    return knots.back().second;
 }
 
 /// Share of what stands that a scene does not show at all, by scene: roofs under snow that the mask
@@ -104,7 +108,7 @@ Level level_from(const LookModel& m, double sum, int count) {
 }  // namespace
 
 LookModel look_model(StructureKind kind) {
-    return kind == StructureKind::guard_post ? LookModel{2.75, 2.5, 1.3, 0.01}
+    return kind == StructureKind::guard_post ? LookModel{5.1, 2.65, 2.4, 0.01}
                                              : LookModel{3.6, 2.65, 1.6, 0.01};
 }
 
@@ -179,7 +183,7 @@ std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> object
                     continue;
                 const Rest rest = rest_of(i, k);
                 if (rest.before + rest.after == 0) continue;
-                const double absent = absent_density(look->score);
+                const double absent = absent_density(kind, look->score);
                 const double stands =
                     (1 - blind[i]) * density(m, look->score, rest.level.mean + effect[i],
                                              rest.level.variance + m.look_sd * m.look_sd) +
@@ -215,7 +219,7 @@ double existence_limit(StructureKind kind, std::span<const Look> looks, double l
     if (kind == StructureKind::guard_post) {
         // Posts stand on their line or beside it.
         const double beside = std::isfinite(line_m) ? std::clamp((8 - line_m) / 4, 0.0, 1.0) : 0.5;
-        return 0.95 * level + 4.8 * twice + 2.7 * beside - 7.5;
+        return 1.18 * level + 2.46 * twice + 1.8 * beside - 4.55;
     }
     if (borders.empty()) return 0.64 * level + 3.28 * twice - 2.91;
     const auto middle = borders.begin() + static_cast<std::ptrdiff_t>(borders.size() / 2);
