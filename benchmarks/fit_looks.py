@@ -74,7 +74,7 @@ for kind in ("post", "building"):
 
 
 # Existence: what stands out at the border is the shadow, or the step of a roof brighter than the ground; a post stands
-# beside its line (1 up to 4 m from it, 0 from 8 m on). That a post needs two looks is not left to the few examples.
+# beside its line (1 up to 4 m from it, 0 from 8 m on); large: 0 up to 150 m², 1 from 300 m² on. That a post needs two looks is not left to the few examples.
 for kind in ("post", "building"):
     zero = ZERO[kind]
     objects = collections.defaultdict(list)
@@ -82,17 +82,19 @@ for kind in ("post", "building"):
         if r[1] == kind:
             border = max(float(r[9]), 1.5 * float(r[12]) if float(r[11]) > 0 else 0.0)
             beside = min(max((8 - float(r[16])) / 4, 0.0), 1.0)
-            objects[r[0], r[2]].append((int(r[3]), float(r[4]), r[5], beside if kind == "post" else min(max(border, 0.0), 1.5)))
+            objects[r[0], r[2]].append((int(r[3]), float(r[4]), r[5], beside if kind == "post" else min(max(border, 0.0), 1.5),
+                                        min(max((float(r[6]) - 150) / 150, 0.0), 1.0)))
     x, y = [], []
     for looks in objects.values():
         looks.sort()
         shown = [i for i, look in enumerate(looks) if look[1] > zero]
         if shown:
             span = looks[shown[0]:shown[-1] + 1]
-            x.append((np.mean([max(-6, look[1]) for look in span]), len(shown) > 1, np.median([look[3] for look in span]), 1))
+            x.append((np.mean([max(-6, look[1]) for look in span]), len(shown) > 1, np.median([look[3] for look in span]), span[0][4], 1))
             y.append(any(look[2] == "0" for look in span))
     x, y = np.array(x), np.array(y, float)
-    for names, columns in ((("level", "twice", ""), [0, 1, 3]), (("level", "twice", "beside" if kind == "post" else "border", ""), [0, 1, 2, 3])):
+    for names, columns in ((("level", "twice", ""), [0, 1, 4]), (("level", "twice", "beside" if kind == "post" else "border", ""), [0, 1, 2, 4]),
+                           (("level", "twice", "border", "large", ""), [0, 1, 2, 3, 4])):
         b = logistic(x[:, columns], y, 1 if kind == "post" else 0.03)
         p = 1 / (1 + np.exp(-x[:, columns] @ b))
         off = sum(abs((p[k] - y[k]).sum()) for k in [np.minimum((10 * p).astype(int), 9) == i for i in range(10)]) / len(p)

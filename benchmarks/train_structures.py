@@ -24,7 +24,7 @@ KINDS = {"posts": (6, 3, 8, 4), "places": (7, 7, 10, 4)}
 def load(kind, folder):
     record = np.dtype([("head", "<f4", HEAD), ("patch", "i1", SIZE * SIZE * INPUTS)])
     data = np.fromfile(f"{folder}/{kind}.samples", record)
-    return data["head"].copy(), data["patch"].reshape(-1, SIZE, SIZE, INPUTS).copy()
+    return data["head"].copy(), data["patch"].reshape(-1, SIZE, SIZE, INPUTS)
 
 
 class Net(nn.Module):
@@ -220,15 +220,17 @@ def main():
             (folders if into is None else into).append(words[i])
             i += 1
     torch.set_num_threads(threads)
-    data = [load(kind, f) for f in folders]
-    head, patch = np.concatenate([d[0] for d in data]), np.concatenate([d[1] for d in data])
     # Of the easy ones (nothing stands there, taken at random) and of the hard ones (the former model saw something, or a roof
-    # of another size stands there) a share is enough.
-    easy = (head[:, 1] == 0) & (head[:, 2] < 0.2)
-    hard = (head[:, 1] == 1) & (head[:, 2] < 0.2)
-    chance = np.random.default_rng(1).random(len(head))
-    keep = (~easy & ~hard) | (easy & (chance < share)) | (hard & (chance < hard_share))
-    head, patch = head[keep], patch[keep]
+    # of another size stands there) a share is enough. What is left out is not kept in memory.
+    data, chance = [], np.random.default_rng(1)
+    for folder in folders:
+        some_head, some_patch = load(kind, folder)
+        nothing = some_head[:, 2] < 0.2
+        shares = np.where(nothing & (some_head[:, 1] == 0), share, np.where(nothing & (some_head[:, 1] == 1), hard_share, 1.0))
+        keep = chance.random(len(shares)) < shares
+        data.append((some_head[keep], some_patch[keep]))
+    head, patch = np.concatenate([d[0] for d in data]), np.concatenate([d[1] for d in data])
+    data = None
     real = head[:, 2] >= 0.5
     print(f"{len(head)} samples, {int(real.sum())} of them real")
     net = train(kind, head, patch, epochs, start)

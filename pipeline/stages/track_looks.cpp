@@ -50,11 +50,12 @@ double absent_density(StructureKind kind, double score) {
     return knots.back().second;
 }
 
-/// Share of what stands that a scene does not show at all, by scene: roofs under snow that the mask
+/// Share of what stands of a kind that a scene does not show at all, by scene (each kind has a
+/// network of its own, and posts are seen in snow that hides roofs): roofs under snow that the mask
 /// has not found, thin cloud. Counted over objects that other looks show well, before and after it;
 /// at an end of the series in the neighbouring look and one more, where up to a quarter may be
 /// true change. One such object, or one in twenty, may be something else.
-std::vector<double> blind_shares(std::span<const Detection> objects,
+std::vector<double> blind_shares(StructureKind kind, std::span<const Detection> objects,
                                  std::span<const std::vector<Look>> looks) {
     constexpr double kNothing = -6, kWell = 3, kMayBeNew = 0.25, kSomethingElse = 0.05;
     constexpr double kFewMisses = 0.02, kFewObjects = 20;  // prior: 1 in 1000
@@ -64,6 +65,7 @@ std::vector<double> blind_shares(std::span<const Detection> objects,
         double known = 0, missed = 0;
         const bool end = i == 0 || i + 1 == scenes;
         for (std::size_t k = 0; k < objects.size(); ++k) {
+            if (objects[k].kind != kind) continue;
             const auto look_of = [&](std::size_t j) -> const Look* {
                 return k < looks[j].size() && looks[j][k].seen != Seen::not_observable &&
                                std::isfinite(looks[j][k].score)
@@ -124,9 +126,9 @@ std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> object
         for (std::size_t k = 0; k < objects.size(); ++k)
             if (const Look* look = look_of(i, k)) ratios[i][k] = look->log_likelihood_ratio;
 
-    const std::vector<double> blind = blind_shares(objects, looks);
     for (const StructureKind kind : {StructureKind::building, StructureKind::guard_post}) {
         const LookModel m = look_model(kind);
+        const std::vector<double> blind = blind_shares(kind, objects, looks);
         // Looks that show the object, and its level without one of them. Scenes' effects are found
         // with levels that do not know of them: two rounds.
         std::vector<double> effect(scenes, 0.0);
