@@ -205,6 +205,10 @@ std::vector<Epoch> epochs_of(const Series& series, const Centreline& ring, Epoch
             e + 1 < starts.size() ? starts[e + 1] : static_cast<int>(series.usable.size());
         const std::vector<int> looks(series.usable.begin() + std::max(epoch.start, first),
                                      series.usable.begin() + end);
+        const auto before =
+            std::span<const int>(series.usable)
+                .subspan(static_cast<std::size_t>(first),
+                         static_cast<std::size_t>(std::max(0, epoch.start - first)));
         if (e == 0) {
             epoch = std::move(base);
         } else {
@@ -220,12 +224,18 @@ std::vector<Epoch> epochs_of(const Series& series, const Centreline& ring, Epoch
             place_line(series, epoch, looks, 8 * series.unit_m);
             if (shows_walls(series.unit_m)) place_line(series, epoch, looks, 3 * series.unit_m);
         }
+        const auto go_around = [&](const LooksAtLine& shown) {
+            Ring more = with_bypassed_parts(series, shown, epoch.ring_px);
+            if (more == epoch.ring_px) return;
+            epoch.ring_px = std::move(more);
+            place_line(series, epoch, looks, 3 * series.unit_m);
+        };
         if (shows_walls(series.unit_m)) {
-            Ring more = with_bypassed_parts(series, looks, epoch.ring_px);
-            if (more != epoch.ring_px) {
-                epoch.ring_px = std::move(more);
-                place_line(series, epoch, looks, 3 * series.unit_m);
-            }
+            go_around({looks});
+            // Fields have edges, too: where the line is new, only what came counts.
+            if (e > 0)
+                go_around(
+                    {looks, before, &epochs.back().ring_px, 8 * series.unit_m / series.gsd_m});
         }
         epochs.push_back(std::move(epoch));
     }

@@ -16,18 +16,27 @@ namespace {
 /// Set on tune seeds (camp25 121, 125, 126, 128, contraction 106, small_prison 101): true parts
 /// that were cut across gain .8 to 2.4, other ways -2 to .4.
 constexpr double kWeakZ = 1.7;      ///< a stretch with less support may be a cut
+constexpr double kWeakRise = 1.0;   ///< the same where it must have come
 constexpr double kLeastZ = 0.8;     ///< support of a way that takes its place, and
 constexpr double kLeastGain = 0.5;  ///< how much more than the stretch's own it is
 constexpr double kLeastHint = 0.2;  ///< the same by the coarser evidence of the search
-constexpr double kReachUnits = 60, kLongestUnits = 120;
+constexpr double kReachUnits = 90, kLongestUnits = 350;
+
+/// Mean support along a straight stretch: of what came, where there are looks before.
+double support_between(const Series& series, const LooksAtLine& looks, Point from, Point to) {
+    const double after = support_along(series, looks.after, from, to);
+    return looks.before.empty()
+               ? after
+               : after - std::max(0.0, support_along(series, looks.before, from, to));
+}
 
 /// Mean support along a line, in steps of 4 U.
-double support_of(const Series& series, std::span<const int> looks, const Polyline& line) {
+double support_of(const Series& series, const LooksAtLine& looks, const Polyline& line) {
     const Polyline points = resample_line(line, 4 * series.unit_m / series.gsd_m);
     double sum = 0, length = 0;
     for (std::size_t i = 0; i + 1 < points.size(); ++i) {
         const double step = distance(points[i], points[i + 1]);
-        sum += step * support_along(series, looks, points[i], points[i + 1]);
+        sum += step * support_between(series, looks, points[i], points[i + 1]);
         length += step;
     }
     return length > 0 ? sum / length : 0.0;
@@ -39,19 +48,19 @@ struct Placed {
     double weakest = 0;  ///< lower quartile over its columns of the mean support, in z
 };
 
-Placed placed(const Series& series, std::span<const int> looks, const Polyline& way,
-              double reach_m) {
+Placed placed(const Series& series, const LooksAtLine& looks, const Polyline& way, double reach_m) {
     Placed out;
     out.path_px = way;
     for (const double reach : {reach_m, 3 * series.unit_m}) {
         const Ribbon ribbon = make_ribbon(
             series, centreline_of_path(out.path_px, series.gsd_m, series.unit_m), reach);
-        const std::vector<int> rows = trace(series, ribbon, looks, reach);
+        const std::vector<int> rows = trace(series, ribbon, looks.after, reach);
         out.path_px = path_at(series, ribbon, rows);
-        const Plane z = mean_support(ribbon, looks);
+        const Plane z = mean_support(ribbon, looks.after), was = mean_support(ribbon, looks.before);
         std::vector<float> along;
         for (std::size_t x = 0; x < rows.size(); ++x)
-            along.push_back(z.at(static_cast<int>(x), rows[x]));
+            along.push_back(z.at(static_cast<int>(x), rows[x]) -
+                            std::max(0.0F, was.at(static_cast<int>(x), rows[x])));
         const auto quarter = along.begin() + static_cast<std::ptrdiff_t>(along.size() / 4);
         std::nth_element(along.begin(), quarter, along.end());
         out.weakest = along.empty() ? 0.0 : static_cast<double>(*quarter);
@@ -80,12 +89,12 @@ struct Surroundings {
     bool contains(int x, int y) const { return x >= 0 && y >= 0 && x < width && y < height; }
 };
 
-Surroundings surroundings_of(const Series& series, std::span<const int> looks,
+Surroundings surroundings_of(const Series& series, const LooksAtLine& looks,
                              std::span<const Point> stretch) {
     constexpr double kUsual = 0.3;  // what any place shows
     Surroundings place;
     int step = 1;
-    for (const int i : looks)
+    for (const int i : looks.after)
         step = std::max(step, series.evidence[static_cast<std::size_t>(i)].search_step_px);
     place.step_px = step;
     double x0 = 1e300, y0 = 1e300, x1 = -1e300, y1 = -1e300;
@@ -105,18 +114,22 @@ Surroundings surroundings_of(const Series& series, std::span<const int> looks,
         Plane& gain = place.gain.emplace_back(place.width, place.height);
         for (int y = 0; y < place.height; ++y)
             for (int x = 0; x < place.width; ++x) {
-                double sum = 0;
-                int count = 0;
-                for (const int i : looks) {
-                    const LineEvidence& e = series.evidence[static_cast<std::size_t>(i)];
-                    const auto& plane = e.planes[static_cast<std::size_t>(k) + 1];
-                    const int u = (left + x) * step / e.search_step_px,
-                              v = (top + y) * step / e.search_step_px;
-                    if (!plane.contains(u, v) || plane.at(u, v) == 255) continue;
-                    sum += plane.at(u, v) / 50.0 - 1;
-                    ++count;
-                }
-                const double share = count > 0 ? std::clamp(sum / count / 3, 0.0, 1.0) : 0.0;
+                const auto mean = [&](std::span<const int> scenes) {
+                    double sum = 0;
+                    int count = 0;
+                    for (const int i : scenes) {
+                        const LineEvidence& e = series.evidence[static_cast<std::size_t>(i)];
+                        const auto& plane = e.planes[static_cast<std::size_t>(k) + 1];
+                        const int u = (left + x) * step / e.search_step_px,
+                                  v = (top + y) * step / e.search_step_px;
+                        if (!plane.contains(u, v) || plane.at(u, v) == 255) continue;
+                        sum += plane.at(u, v) / 50.0 - 1;
+                        ++count;
+                    }
+                    return count > 0 ? sum / count : 0.0;
+                };
+                const double share = std::clamp(
+                    (mean(looks.after) - std::max(0.0, mean(looks.before))) / 3, 0.0, 1.0);
                 gain.at(x, y) = static_cast<float>(std::max(0.0, share - kUsual) / (1 - kUsual));
             }
     }
@@ -185,14 +198,18 @@ struct RingStretch {
 
 /// Stretches that show little of a line, with ten units on either side; those that are too long to
 /// be a cut are left out. In order, disjoint.
-std::vector<RingStretch> weak_stretches(const Series& series, std::span<const int> looks,
+std::vector<RingStretch> weak_stretches(const Series& series, const LooksAtLine& looks,
                                         const RingPoints& ring) {
     constexpr int kHalf = 5, kAside = 10, kApart = 8;  // points
     const int count = ring.count();
     std::vector<std::uint8_t> weak(ring.points.size(), 0);
     for (int i = 0; i < count; ++i)
         weak[static_cast<std::size_t>(i)] =
-            support_along(series, looks, ring[i - kHalf], ring[i + kHalf]) < kWeakZ ? 1 : 0;
+            !looks.is_old(ring[i]) &&
+                    support_between(series, looks, ring[i - kHalf], ring[i + kHalf]) <
+                        (looks.before.empty() ? kWeakZ : kWeakRise)
+                ? 1
+                : 0;
     const auto is_weak = [&](int i) { return weak[static_cast<std::size_t>(i % count)] != 0; };
     int begin = 0;  // behind a stretch that is no cut
     for (int clear = 0; begin < count && clear <= kApart; ++begin)
@@ -205,15 +222,17 @@ std::vector<RingStretch> weak_stretches(const Series& series, std::span<const in
             if (is_weak(k)) last = k;
         const RingStretch stretch{i - kAside, last + kAside};
         i = last;
+        const bool at_old = looks.is_old(ring[stretch.from]) || looks.is_old(ring[stretch.to]);
         const bool overlaps = !out.empty() && (stretch.from <= out.back().to ||
                                                stretch.to >= out.front().from + count);
-        if (stretch.to - stretch.from <= kLongestUnits && !overlaps) out.push_back(stretch);
+        if (stretch.to - stretch.from <= kLongestUnits && !at_old && !overlaps)
+            out.push_back(stretch);
     }
     return out;
 }
 
 /// What passes a stretch by, if anything does that shows clearly more of a line.
-std::optional<Polyline> bypassed_part(const Series& series, std::span<const int> looks,
+std::optional<Polyline> bypassed_part(const Series& series, const LooksAtLine& looks,
                                       const RingPoints& ring, const RingStretch& stretch) {
     Polyline own;
     for (int k = stretch.from; k <= stretch.to; ++k) own.push_back(ring[k]);
@@ -241,10 +260,10 @@ std::optional<Polyline> bypassed_part(const Series& series, std::span<const int>
 
 }  // namespace
 
-Ring with_bypassed_parts(const Series& series, std::span<const int> looks, const Ring& ring_px) {
+Ring with_bypassed_parts(const Series& series, const LooksAtLine& looks, const Ring& ring_px) {
     constexpr int kLeastPoints = 60;
     const RingPoints ring{resample_ring(ring_px, series.unit_m / series.gsd_m)};
-    if (ring.count() < kLeastPoints || looks.empty()) return ring_px;
+    if (ring.count() < kLeastPoints || looks.after.empty()) return ring_px;
     struct Way {
         RingStretch instead_of;
         Polyline path;
