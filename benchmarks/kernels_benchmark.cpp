@@ -163,7 +163,7 @@ std::vector<Subject> subjects(Rows& in, Rows& out) {
     add(
         "label runs, 512 x 512", {1, 1},
         [&](std::size_t) {
-            k::RunLabels labels;
+            k::RunComponents labels;
             for (int y = 0; y < side; ++y)
                 labels.add_row(y, edges.data(),
                                k::find_runs(speckle.data() + y * side, kImage, edges.data()));

@@ -1,7 +1,8 @@
 // Single passes over one large pair, for `./dev bench peers` and `./dev bench scale`: what other
 // programs offer as one tool each, done with our kernels, and the floor under all of them.
 //   pair_passes make SIZE BANDS BEFORE AFTER   draws a pair (uint16, tiled deflate)
-//   pair_passes floor BEFORE AFTER             decodes both on all cores and keeps nothing
+//   pair_passes repeat SIZE BANDS BEFORE AFTER draws 4096 x 4096 of it and repeats that, in small
+//   files pair_passes floor BEFORE AFTER             decodes both on all cores and keeps nothing
 //   pair_passes absdiff BEFORE AFTER OUT       mean absolute difference of the bands, 8 bit, COG
 //   pair_passes mad BEFORE AFTER OUT           plain MAD variates, float32
 // Each prints wall seconds, processor seconds and peak memory on one line.
@@ -15,6 +16,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -310,6 +312,124 @@ void make(int size, int bands, const std::string& before, const std::string& aft
     }
 }
 
+constexpr int kPattern = 4096;  // px; larger pairs repeat it
+
+template <class T>
+void put(std::string& bytes, T value) {
+    bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+/// A file of any size that takes the room of one pattern: its tiles are the pattern's, again and
+/// again (BigTIFF; TIFF 6.0 lets several tiles lie in one place). Every one of them is decoded when
+/// it is read, so reading costs what it costs for an image of that size, but for the disk.
+void repeat(const std::string& pattern, int size, const std::string& out) {
+    const Image image = open(pattern);
+    const int bands = image->GetRasterCount(), block = kRows, across = kPattern / block;
+    const auto tiles = static_cast<std::size_t>((size + block - 1) / block);
+    std::string file("II\x2B\0\x08\0\0\0", 8);
+    put<std::uint64_t>(file, 16);  // of the directory
+    struct Entry {
+        std::uint16_t tag, type;
+        std::string values;
+    };
+    std::vector<Entry> entries;
+    const auto shorts = [&](std::uint16_t tag, const std::vector<int>& values) {
+        Entry entry{tag, 3, {}};
+        for (const int v : values) put<std::uint16_t>(entry.values, static_cast<std::uint16_t>(v));
+        entries.push_back(entry);
+    };
+    const auto longs = [&](std::uint16_t tag, const std::vector<std::uint64_t>& values) {
+        Entry entry{tag, 16, {}};
+        for (const std::uint64_t v : values) put<std::uint64_t>(entry.values, v);
+        entries.push_back(entry);
+    };
+    const auto reals = [&](std::uint16_t tag, const std::vector<double>& values) {
+        Entry entry{tag, 12, {}};
+        for (const double v : values) put<double>(entry.values, v);
+        entries.push_back(entry);
+    };
+    const auto all = static_cast<std::size_t>(bands);
+    std::vector<std::uint64_t> places, lengths;
+    std::string data;  // of the pattern's blocks
+    std::vector<std::uint64_t> place_of, length_of;
+    std::FILE* source = std::fopen(pattern.c_str(), "rb");
+    if (source == nullptr) throw std::runtime_error(pattern + ": cannot be read");
+    for (int y = 0; y < across; ++y)
+        for (int x = 0; x < across; ++x) {
+            const auto item = [&](const char* what) {
+                return std::stoull(image->GetRasterBand(1)->GetMetadataItem(
+                    fmt::format("BLOCK_{}_{}_{}", what, x, y).c_str(), "TIFF"));
+            };
+            const std::uint64_t from = item("OFFSET"), length = item("SIZE");
+            place_of.push_back(data.size());
+            length_of.push_back(length);
+            data.resize(data.size() + length);
+            if (std::fseek(source, static_cast<long>(from), SEEK_SET) != 0 ||
+                std::fread(data.data() + place_of.back(), 1, length, source) != length)
+                throw std::runtime_error(pattern + ": is cut short");
+        }
+    std::fclose(source);
+    const auto side = static_cast<std::size_t>(across);
+    const std::uint64_t first = 1 << 16U;  // of the data; the directory's lists follow them
+    for (std::size_t y = 0; y < tiles; ++y)
+        for (std::size_t x = 0; x < tiles; ++x) {
+            const std::size_t k = (y % side) * side + x % side;
+            places.push_back(first + place_of[k]);
+            lengths.push_back(length_of[k]);
+        }
+    longs(256, {static_cast<std::uint64_t>(size)});
+    longs(257, {static_cast<std::uint64_t>(size)});
+    shorts(258, std::vector<int>(all, 16));
+    shorts(259, {8});  // deflate
+    shorts(262, {1});
+    shorts(277, {bands});
+    shorts(284, {1});  // the bands of a pixel together, as make() has them
+    shorts(317, {2});  // differences
+    shorts(322, {block});
+    shorts(323, {block});
+    longs(324, places);
+    longs(325, lengths);
+    if (bands > 1) shorts(338, std::vector<int>(all - 1, 0));
+    shorts(339, std::vector<int>(all, 1));
+    std::array<double, 6> transform{};
+    image->GetGeoTransform(transform.data());
+    reals(33550, {transform[1], -transform[5], 0});
+    reals(33922, {0, 0, 0, transform[0], transform[3], 0});
+    shorts(34735, {1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32652});
+    put<std::uint64_t>(file, entries.size());
+    std::string lists;
+    const std::uint64_t lists_at = first + data.size();
+    for (const Entry& entry : entries) {
+        put(file, entry.tag);
+        put(file, entry.type);
+        const std::size_t width = entry.type == 3 ? 2 : 8;
+        put<std::uint64_t>(file, entry.values.size() / width);
+        if (entry.values.size() <= 8) {
+            file += entry.values + std::string(8 - entry.values.size(), '\0');
+        } else {
+            put<std::uint64_t>(file, lists_at + lists.size());
+            lists += entry.values;
+        }
+    }
+    put<std::uint64_t>(file, 0);
+    file.resize(first, '\0');
+    file += data + lists;
+    std::FILE* written = std::fopen(out.c_str(), "wb");
+    if (written == nullptr || std::fwrite(file.data(), 1, file.size(), written) != file.size() ||
+        std::fclose(written) != 0)
+        throw std::runtime_error(out + ": cannot be written");
+}
+
+void make_any(int size, int bands, const std::string& before, const std::string& after) {
+    if (size <= kPattern) return make(size, bands, before, after);
+    const std::string first = before + ".pattern.tif", second = after + ".pattern.tif";
+    make(kPattern, bands, first, second);
+    repeat(first, size, before);
+    repeat(second, size, after);
+    std::remove(first.c_str());
+    std::remove(second.c_str());
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -320,6 +440,8 @@ int main(int count, char** arguments) {
     try {
         if (a.size() == 5 && a[0] == "make") {
             make(std::stoi(a[1]), std::stoi(a[2]), a[3], a[4]);
+        } else if (a.size() == 5 && a[0] == "repeat") {
+            make_any(std::stoi(a[1]), std::stoi(a[2]), a[3], a[4]);
         } else if (a.size() == 3 && a[0] == "floor") {
             floor_of(a[1], a[2]);
         } else if (a.size() == 4 && a[0] == "absdiff") {
@@ -327,9 +449,10 @@ int main(int count, char** arguments) {
         } else if (a.size() == 4 && a[0] == "mad") {
             plain_mad(a[1], a[2], a[3]);
         } else {
-            fmt::print(stderr,
-                       "usage: pair_passes make SIZE BANDS BEFORE AFTER | floor BEFORE AFTER | "
-                       "absdiff BEFORE AFTER OUT | mad BEFORE AFTER OUT\n");
+            fmt::print(
+                stderr,
+                "usage: pair_passes make|repeat SIZE BANDS BEFORE AFTER | floor BEFORE AFTER | "
+                "absdiff BEFORE AFTER OUT | mad BEFORE AFTER OUT\n");
             return 2;
         }
     } catch (const std::exception& error) {

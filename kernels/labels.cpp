@@ -80,7 +80,7 @@ std::size_t find_runs(const std::uint8_t* row, std::size_t n, std::int32_t* edge
     return HWY_DYNAMIC_DISPATCH(FindRuns)(row, n, edges);
 }
 
-std::int32_t RunLabels::root(std::int32_t label) {
+std::int32_t RunComponents::root(std::int32_t label) {
     auto at = static_cast<std::size_t>(label);
     while (parent_[at] != static_cast<std::int32_t>(at)) {
         parent_[at] = parent_[static_cast<std::size_t>(parent_[at])];
@@ -89,32 +89,56 @@ std::int32_t RunLabels::root(std::int32_t label) {
     return static_cast<std::int32_t>(at);
 }
 
-void RunLabels::add_row(std::int32_t y, const std::int32_t* edges, std::size_t edge_count) {
-    if (y != previous_y_ + 1) previous_begin_ = previous_end_ = 0;
-    std::size_t above = previous_begin_;
-    const std::size_t begin = runs_.size();
+void RunComponents::add_row(std::int32_t y, const std::int32_t* edges, std::size_t edge_count) {
+    // Numbers that the row before gave back; its reader has dealt with them by now.
+    for (const Join& join : joined_) free_.push_back(join.gone);
+    free_.insert(free_.end(), ended_.begin(), ended_.end());
+    joined_.clear();
+    ended_.clear();
+    labels_.clear();
+    now_.clear();
+    std::size_t above = y == previous_y_ + 1 ? 0 : above_.size();
     for (std::size_t k = 0; k + 1 < edge_count; k += 2) {
-        Run run{y, edges[k], edges[k + 1], -1};
+        Run run{edges[k], edges[k + 1], -1};
         // Touching, corners included: begin <= other.end and other.begin <= end.
-        while (above < previous_end_ && runs_[above].end < run.begin) ++above;
-        for (std::size_t j = above; j < previous_end_ && runs_[j].begin <= run.end; ++j) {
-            const std::int32_t other = root(runs_[j].label);
+        while (above < above_.size() && above_[above].end < run.begin) ++above;
+        for (std::size_t j = above; j < above_.size() && above_[j].begin <= run.end; ++j) {
+            const std::int32_t other = root(above_[j].label);
             if (run.label < 0) {
                 run.label = other;
-            } else {
-                const std::int32_t own = root(run.label);
-                parent_[static_cast<std::size_t>(own < other ? other : own)] =
-                    own < other ? own : other;
+                continue;
             }
+            const std::int32_t own = root(run.label);
+            if (own == other) continue;
+            const Join join = own < other ? Join{own, other} : Join{other, own};
+            parent_[static_cast<std::size_t>(join.gone)] = join.kept;
+            joined_.push_back(join);
         }
         if (run.label < 0) {
-            run.label = static_cast<std::int32_t>(parent_.size());
-            parent_.push_back(run.label);
+            if (free_.empty()) {
+                run.label = static_cast<std::int32_t>(parent_.size());
+                parent_.push_back(run.label);
+                touched_.push_back(-1);
+            } else {
+                run.label = free_.back();
+                free_.pop_back();
+                parent_[static_cast<std::size_t>(run.label)] = run.label;
+            }
         }
-        runs_.push_back(run);
+        now_.push_back(run);
     }
-    previous_begin_ = begin;
-    previous_end_ = runs_.size();
+    for (Run& run : now_) {
+        run.label = root(run.label);
+        touched_[static_cast<std::size_t>(run.label)] = y;
+        labels_.push_back(run.label);
+    }
+    for (const Run& run : above_) {
+        const std::int32_t label = root(run.label);
+        if (touched_[static_cast<std::size_t>(label)] == y) continue;
+        touched_[static_cast<std::size_t>(label)] = y;  // named once
+        ended_.push_back(label);
+    }
+    above_.swap(now_);
     previous_y_ = y;
 }
 

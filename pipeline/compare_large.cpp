@@ -11,13 +11,14 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "kernels/bands.h"
+#include "output/scratch_shelf.h"
 #include "pair_grid.h"
 #include "stages/difference_evidence.h"
 
 namespace fenceline {
 namespace {
 
-constexpr double kStripSamples = 20e6;  // width × rows × bands of one strip of one image
+constexpr double kStripSamples = 40e6;  // width × rows × bands of one strip of one image
 constexpr int kSampleSide = 256;        // px; the mosaic has kSamples × kSamples of them
 constexpr int kSamples = 6;
 constexpr int kBlock = 64;  // strips are multiples of it
@@ -249,19 +250,34 @@ void append_rows(Scene& scene, Scene next) {
         for (int y = 0; y < add; ++y) std::copy_n(second.row(y), width, both.row(old + y));
         first = std::move(both);
     };
-    for (std::size_t b = 0; b < scene.raster.bands.size(); ++b)
+    for (std::size_t b = 0; b < scene.raster.bands.size(); ++b) {
         join(scene.raster.bands[b], next.raster.bands[b]);
+        next.raster.bands[b] = {};  // strips are large: none is kept twice
+    }
     join(scene.raster.valid, next.raster.valid);
     join(scene.masks, next.masks);
     scene.raster.grid.height = old + add;
 }
 
-void check_memory(const Grid& grid, int bands, int strip, std::size_t allowed) {
+/// Whether what is kept of every pixel is kept in memory.
+bool in_memory(const Grid& grid, const CompareOptions& options) {
+    return options.scratch_dir.empty() ||
+           4.0 * grid.width * grid.height <= static_cast<double>(options.held_bytes);
+}
+
+Shelf shelf_for(const Grid& grid, const CompareOptions& options) {
+    return in_memory(grid, options) ? memory_shelf() : scratch_shelf(options.scratch_dir);
+}
+
+void check_memory(const Grid& grid, int bands, int strip, const CompareOptions& options) {
     const double pixels = static_cast<double>(grid.width) * grid.height;
-    // Scores and map; overviews; strips (as read, as sampled, two at a time, two images); fixed.
-    const double needed = pixels * 9 + 8e6 * 2 * (4 * bands + 8) +
-                          8.0 * grid.width * (strip + 2 * kEvidenceHalo) * (4 * bands + 4) +
-                          (200 << 20);
+    // Either the overviews, or strips of two images: as held, as it comes, as read from the file
+    // (two at a time); scores when they are held; fixed: GDAL's cache, tiles of the threads.
+    const double held = in_memory(grid, options) ? pixels * 4 : 0;
+    const double overviews = options.overview_pixels * 2 * (4 * bands + 8);
+    const double strips = 2.0 * grid.width * (4 * bands + 4) * (2 * kEvidenceHalo + 3.5 * strip);
+    const double needed = held + std::max(overviews, strips) + (400 << 20);
+    const std::size_t allowed = options.max_memory_bytes;
     if (needed > static_cast<double>(allowed))
         throw DataError("BEFORE",
                         fmt::format("{} × {} pixels need about {:.0f} MiB, --max-memory allows {}",
@@ -277,7 +293,7 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
     const Grid twin = metric_twin(out.grid);
     const int bands = std::max({1, before.band_count, after.band_count});
     const int strip = rows_of_strip(working, bands);
-    check_memory(working, bands, strip, options.max_memory_bytes);
+    check_memory(working, bands, strip, options);
     const int count = (working.height + strip - 1) / strip;
     const auto strip_window = [&](int i) {
         const int y0 = i * strip;
@@ -366,8 +382,9 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
     mosaic_before->info = out.before.info;
     out.normalization = normalize(*mosaic_after, *mosaic_before, options.normalize);
     apply(out.normalization, mosaic_after->raster);
-    const auto scores = start_difference(*mosaic_before, *mosaic_after, working.width,
-                                         working.height, out.alignment.rmse_m / twin.gsd());
+    const auto scores =
+        start_difference(*mosaic_before, *mosaic_after, working.width, working.height,
+                         out.alignment.rmse_m / twin.gsd(), shelf_for(working, options));
     mosaic_before.reset();
     mosaic_after.reset();
     progress.step(after.id);
@@ -397,7 +414,12 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
             keep_last_rows(held_after.raster, held_after.masks, keep);
             progress.step(after.id);
         });
+    held_before = {};
+    held_after = {};
     out.map = finish_difference(*scores, options.difference);
+    out.map_row = [scores](int y, std::uint8_t* change, float* probability) {
+        change_map_row(*scores, y, change, probability);
+    };
 }
 
 }  // namespace fenceline

@@ -8,8 +8,8 @@
 
 namespace fenceline {
 
-/// compare_pair() for large pairs: fills in alignment, normalization, map, and before and after
-/// without their pixels. grid: BEFORE's own; working: the same in metres. Throws DataError.
+/// compare_pair() for large pairs: fills in alignment, normalization, map, map_row, and before and
+/// after without their pixels. grid: BEFORE's own; working: the same in metres. Throws DataError.
 void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& working,
                    const Ring& before_lonlat, const CompareOptions& options, Progress& progress,
                    CompareOutcome& out);

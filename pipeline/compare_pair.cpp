@@ -20,7 +20,7 @@ namespace {
 void check_memory(const Grid& grid, int bands, std::size_t allowed) {
     const auto pixels =
         static_cast<std::size_t>(grid.width) * static_cast<std::size_t>(grid.height);
-    // Two scenes, the luminances, score, classes and labels of the difference, and the map.
+    // Two scenes, the luminances, and what is kept of every pixel, twice while it is put away.
     const std::size_t needed =
         pixels * (2 * (static_cast<std::size_t>(std::max(1, bands)) * sizeof(float) + 2) +
                   8 * sizeof(float));
@@ -97,7 +97,14 @@ CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOpti
 
         progress.stage("difference", 1);
         const double sigma_px = out.alignment.rmse_m / twin.gsd();
-        out.map = difference(out.before, out.after, sigma_px, options.difference);
+        const int width = out.grid.width, height = out.grid.height;
+        const auto scores =
+            start_difference(out.before, out.after, width, height, sigma_px, memory_shelf());
+        add_difference_rows(*scores, out.before, out.after, 0, 0, height, options.difference);
+        out.map = finish_difference(*scores, options.difference);
+        out.map_row = [scores](int y, std::uint8_t* change, float* probability) {
+            change_map_row(*scores, y, change, probability);
+        };
         progress.step(after.id);
     }
 

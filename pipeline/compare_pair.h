@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 
 #include "core/progress.h"
@@ -26,6 +28,10 @@ struct CompareOptions {
     /// registered on. Not options of the program: the result must not depend on them, but by their
     /// own limits.
     double large_pair_pixels = 16e6, overview_pixels = 8e6;
+    /// Where what is kept of every pixel (4 bytes) waits when it is more than held_bytes; empty:
+    /// always in memory.
+    std::string scratch_dir;
+    std::size_t held_bytes = std::size_t{320} << 20;
 };
 template <class Visitor>
 void describe(CompareOptions& o, Visitor&& v) {
@@ -41,7 +47,9 @@ void describe(CompareOptions& o, Visitor&& v) {
 struct CompareOutcome {
     Report report;  ///< without site, perimeters and structures
     Grid grid;      ///< BEFORE's own (its UTM zone when it has RPCs or GCPs only); the map's
-    ChangeMap map;
+    ChangeMap map;  ///< without its planes: rows are asked for one by one
+    /// Row y of the map: ChangeClass values and probabilities; several threads at a time may ask.
+    std::function<void(int y, std::uint8_t* change, float* probability)> map_row;
     Alignment alignment;          ///< of AFTER to BEFORE
     Normalization normalization;  ///< of AFTER to BEFORE
     Scene before,

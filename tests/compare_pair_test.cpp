@@ -89,6 +89,14 @@ struct Village : testing::Test {
     }
 };
 
+int class_at(const CompareOutcome& out, int x, int y) {
+    const auto columns = static_cast<std::size_t>(out.grid.width);
+    std::vector<std::uint8_t> change(columns);
+    std::vector<float> probability(columns);
+    out.map_row(y, change.data(), probability.data());
+    return change[static_cast<std::size_t>(x)];
+}
+
 Grid utm_grid(int width, int height, double gsd) {
     const Point corner = Transform("EPSG:4326", utm_crs({127, 40}))(Point{127, 40});
     return {wkt_of(utm_crs({127, 40})),
@@ -105,14 +113,14 @@ TEST_F(Village, ANewHouseIsFoundAndTheMapLiesOnBeforesGrid) {
     CompareOptions options;
     const CompareOutcome out = compare_pair(before, after, options, progress);
     EXPECT_EQ(out.grid, grid);
-    EXPECT_EQ(out.map.change_class.width(), 256);
-    EXPECT_EQ(out.map.change_class.at(136, 49), 1);
+    EXPECT_EQ(out.grid.width, 256);
+    EXPECT_EQ(class_at(out, 136, 49), 1);
     ASSERT_FALSE(out.report.changes.empty());
     EXPECT_EQ(out.report.scenes.size(), 2U);
     EXPECT_FALSE(out.report.site.has_value());
 
     const std::string path = (folder / "change.tif").string();
-    write_change_map(path, out.map, out.grid);
+    write_change_map(path, out.map_row, out.grid);
     const std::unique_ptr<GDALDataset, void (*)(GDALDataset*)> file(
         GDALDataset::Open(path.c_str(), GDAL_OF_RASTER), [](GDALDataset* d) { GDALClose(d); });
     ASSERT_NE(file, nullptr);
@@ -151,7 +159,7 @@ TEST_F(Village, TheShiftIsEastAndNorthOnATurnedGridToo) {
                                       write("after", turned, 0.5, 0.5, true, 1.0), {}, progress);
     EXPECT_NEAR(out.report.scenes[1].registration->dx_m, 0, 0.1);
     EXPECT_NEAR(out.report.scenes[1].registration->dy_m, -1, 0.1);
-    EXPECT_EQ(out.map.change_class.at(136, 49), 1);
+    EXPECT_EQ(class_at(out, 136, 49), 1);
     Grid south_up = utm_grid(256, 240, 0.5);
     south_up.geotransform[5] = 0.5;
     out = compare_pair(write("before", south_up, 0.5, 0.5, false),
@@ -187,7 +195,7 @@ TEST_F(Village, OneBandAgainstThreeAndEightBitsAgainstSixteen) {
     probe_image(info, {});
     Progress progress;
     const CompareOutcome out = compare_pair(colour, info, {}, progress);
-    EXPECT_EQ(out.map.change_class.at(136, 49), 1) << "the house stands in the pan image only";
+    EXPECT_EQ(class_at(out, 136, 49), 1) << "the house stands in the pan image only";
     EXPECT_FALSE(out.report.scenes[1].notes.empty()) << "that luminance was compared is said";
 }
 
@@ -209,16 +217,20 @@ TEST_F(Village, ImagesThatDoNotMeetAreRefusedWithBothExtents) {
 
 /// All that a map says, to be compared byte by byte.
 std::string bytes_of(const CompareOutcome& out) {
+    const auto columns = static_cast<std::size_t>(out.grid.width);
+    std::vector<std::uint8_t> change(columns);
+    std::vector<float> probability(columns);
     std::string bytes;
-    for (int y = 0; y < out.map.change_class.height(); ++y) {
-        bytes.append(reinterpret_cast<const char*>(out.map.change_class.row(y)),
-                     static_cast<std::size_t>(out.map.change_class.width()));
-        bytes.append(reinterpret_cast<const char*>(out.map.probability.row(y)),
-                     sizeof(float) * static_cast<std::size_t>(out.map.probability.width()));
+    for (int y = 0; y < out.grid.height; ++y) {
+        out.map_row(y, change.data(), probability.data());
+        bytes.append(reinterpret_cast<const char*>(change.data()), columns);
+        bytes.append(reinterpret_cast<const char*>(probability.data()), sizeof(float) * columns);
     }
-    for (const ChangeObject& object : out.map.objects)
+    for (const ChangeObject& object : out.map.objects) {
         for (const Point& p : object.outline_px)
             bytes.append(reinterpret_cast<const char*>(&p), sizeof p);
+        bytes.append(reinterpret_cast<const char*>(&object.log_odds), sizeof object.log_odds);
+    }
     return bytes;
 }
 
@@ -239,19 +251,31 @@ TEST_F(Village, ALargePairGoesStripByStripAndSaysTheSameWhateverTilesAndThreads)
         if (first.empty()) {
             first = bytes_of(out);
             int same = 0;
-            for (int y = 0; y < grid.height; ++y)
+            const auto columns = static_cast<std::size_t>(grid.width);
+            std::vector<std::uint8_t> mine(columns), kept(columns);
+            std::vector<float> probability(columns);
+            for (int y = 0; y < grid.height; ++y) {
+                out.map_row(y, mine.data(), probability.data());
+                held.map_row(y, kept.data(), probability.data());
                 for (int x = 0; x < grid.width; ++x)
-                    same += out.map.change_class.at(x, y) == held.map.change_class.at(x, y);
+                    same += mine[static_cast<std::size_t>(x)] == kept[static_cast<std::size_t>(x)];
+            }
             EXPECT_GT(same, 0.995 * grid.width * grid.height);
-            EXPECT_EQ(out.map.change_class.at(136, 49), 1);
+            EXPECT_EQ(class_at(out, 136, 49), 1);
             EXPECT_EQ(out.alignment.status, held.alignment.status);
         } else {
             EXPECT_EQ(bytes_of(out), first) << threads << " threads, tile " << tile;
         }
     }
+    options.scratch_dir = folder.string();  // what is kept of every pixel in a nameless file
+    options.held_bytes = 0;
+    EXPECT_EQ(bytes_of(compare_pair(before, after, options, progress)), first);
+    options.scratch_dir = (folder / "nowhere").string();
+    EXPECT_THROW(compare_pair(before, after, options, progress), DataError);
+    options.scratch_dir.clear();
     options.overview_pixels = 50000;  // registered at half of the resolution
     const CompareOutcome coarse = compare_pair(before, after, options, progress);
-    EXPECT_EQ(coarse.map.change_class.at(136, 49), 1);
+    EXPECT_EQ(class_at(coarse, 136, 49), 1);
     const Point moved = coarse.alignment.target_from_reference({150, 300}),
                 expected = held.alignment.target_from_reference({150, 300});
     EXPECT_LT(distance(moved, expected), 0.5);
@@ -290,7 +314,7 @@ TEST_F(Village, SixteenBitsAndOtherBandsAreCompared) {
     }
     Progress progress;
     const CompareOutcome out = compare_pair(before, after, {}, progress);
-    EXPECT_EQ(out.map.change_class.at(136, 49), 1);
+    EXPECT_EQ(class_at(out, 136, 49), 1);
     EXPECT_NE(out.map.note.find("only the bands that both images have"), std::string::npos)
         << out.map.note;
 }
@@ -306,8 +330,8 @@ TEST_F(Village, AnotherPixelSizeIsCompared) {
                     after = write("after", coarser, 0.7, 0.7, true);
     Progress progress;
     const CompareOutcome out = compare_pair(before, after, {}, progress);
-    EXPECT_EQ(out.map.change_class.width(), 256);
-    EXPECT_EQ(out.map.change_class.at(136, 49), 1);
+    EXPECT_EQ(out.grid.width, 256);
+    EXPECT_EQ(class_at(out, 136, 49), 1);
 }
 
 TEST_F(Village, AnImageThatHoldsNothingIsRefused) {

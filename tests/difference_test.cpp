@@ -4,7 +4,9 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <utility>
 
+#include "core/parallel.h"
 #include "stages/difference.h"
 
 namespace fenceline {
@@ -209,6 +211,58 @@ TEST(Difference, SameBytesForAnyThreadsAndTiles) {
                 EXPECT_EQ(map.objects[i].log_odds, first.objects[i].log_odds);
             }
         }
+}
+
+void expect_same(const ChangeMap& a, const ChangeMap& b) {
+    ASSERT_EQ(a.change_class.width(), b.change_class.width());
+    const auto columns = static_cast<std::size_t>(a.change_class.width());
+    for (int y = 0; y < a.change_class.height(); ++y) {
+        ASSERT_EQ(std::memcmp(a.probability.row(y), b.probability.row(y), columns * sizeof(float)),
+                  0);
+        ASSERT_EQ(std::memcmp(a.change_class.row(y), b.change_class.row(y), columns), 0) << y;
+    }
+    ASSERT_EQ(a.objects.size(), b.objects.size());
+    for (std::size_t i = 0; i < a.objects.size(); ++i) {
+        EXPECT_EQ(a.objects[i].outline_px, b.objects[i].outline_px);
+        EXPECT_EQ(a.objects[i].log_odds, b.objects[i].log_odds);
+        EXPECT_EQ(a.objects[i].area_m2, b.objects[i].area_m2);
+    }
+}
+
+TEST(Difference, SameBytesForTilesInAnyOrder) {
+    const Scene before = camp(200, standing(), {});
+    const Scene after = camp(200, with_new(), {.dx = 0.4, .noise = 3, .noise_seed = 2});
+    DifferenceOptions options;
+    options.tile_px = 64;
+    const ChangeMap first = difference(before, after, 0.4, options);
+    for (const unsigned seed : {1U, 2U}) {
+        item_order = seed;
+        const ChangeMap map = difference(before, after, 0.4, options);
+        item_order = 0;
+        expect_same(map, first);
+    }
+}
+
+TEST(Difference, RowsOnAShelfSayWhatTheWholeSays) {
+    const Scene before = camp(256, standing(), {});
+    const Scene after = camp(256, with_new(), {.dx = 0.4, .noise = 3, .noise_seed = 2});
+    DifferenceOptions options;
+    options.min_probability = 0.05;  // many ragged regions
+    options.min_object_m2 = 1;
+    options.min_surface_m2 = 1;
+    const ChangeMap whole = difference(before, after, 0.4, options);
+    ASSERT_GT(whole.objects.size(), 3U);
+    Shelf shelf = memory_shelf();
+    shelf.held_runs = 5;  // so that runs wait there, too
+    const auto scores = start_difference(before, after, 256, 256, 0.4, std::move(shelf));
+    for (const auto& [y0, y1] : {std::pair{100, 256}, std::pair{0, 7}, std::pair{7, 100}})
+        add_difference_rows(*scores, before, after, 0, y0, y1, options);
+    ChangeMap map = finish_difference(*scores, options);
+    map.change_class = Mask(256, 256);
+    map.probability = Plane(256, 256);
+    for (int y = 0; y < 256; ++y)
+        change_map_row(*scores, y, map.change_class.row(y), map.probability.row(y));
+    expect_same(map, whole);
 }
 
 TEST(Difference, HiddenGroundIsNotObservedAndHidesNoChangeElsewhere) {

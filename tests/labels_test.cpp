@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
-#include <map>
 #include <random>
 #include <vector>
 
@@ -51,22 +51,45 @@ TEST(Labels, ComponentsAreThoseOfAFloodFill) {
                 for (int x = 0; x < width; ++x) image[static_cast<std::size_t>(15 * width + x)] = 0;
             std::vector<std::int32_t> want(pixels);
             reference::label_components(image.data(), width, height, want.data());
-            RunLabels labels;
+            // A component's number may serve again: it is told apart by its first pixel.
+            RunComponents components;
             std::vector<std::int32_t> edges(static_cast<std::size_t>(width) + 1);
+            std::vector<std::int32_t> got(pixels, 0);
+            std::vector<std::vector<std::size_t>> members;
+            std::vector<std::vector<std::size_t>> ended;
+            const auto take = [&] {
+                members.resize(components.label_count());
+                const auto at = [&](std::int32_t label) -> std::vector<std::size_t>& {
+                    return members[static_cast<std::size_t>(label)];
+                };
+                for (const auto& [kept, gone] : components.joined()) {
+                    at(kept).insert(at(kept).end(), at(gone).begin(), at(gone).end());
+                    at(gone).clear();
+                }
+                for (const std::int32_t label : components.ended()) {
+                    ASSERT_FALSE(at(label).empty()) << "a component ends once";
+                    ended.push_back(std::move(at(label)));
+                    at(label).clear();
+                }
+            };
             for (int y = 0; y < height; ++y) {
                 const std::size_t count = find_runs(image.data() + y * width,
                                                     static_cast<std::size_t>(width), edges.data());
-                if (count > 0) labels.add_row(y, edges.data(), count);
+                if (count == 0) continue;
+                components.add_row(y, edges.data(), count);
+                take();
+                for (std::size_t k = 0; k < components.labels().size(); ++k)
+                    for (int x = edges[2 * k]; x < edges[2 * k + 1]; ++x)
+                        members[static_cast<std::size_t>(components.labels()[k])].push_back(
+                            static_cast<std::size_t>(y * width + x));
             }
-            std::vector<std::int32_t> got(pixels, 0);
-            std::map<std::int32_t, std::int32_t> number;  // by the first pixel in reading order
-            for (const kernels::Run& run : labels.runs()) {
-                const auto next = static_cast<std::int32_t>(number.size()) + 1;
-                const std::int32_t label =
-                    number.emplace(labels.root(run.label), next).first->second;
-                for (int x = run.begin; x < run.end; ++x)
-                    got[static_cast<std::size_t>(run.y * width + x)] = label;
-            }
+            components.end();
+            take();
+            for (auto& one : ended) std::sort(one.begin(), one.end());
+            std::sort(ended.begin(), ended.end());
+            for (std::size_t k = 0; k < ended.size(); ++k)
+                for (const std::size_t i : ended[k]) got[i] = static_cast<std::int32_t>(k) + 1;
+            EXPECT_LE(components.label_count(), static_cast<std::size_t>(2 * width + 2));
             ASSERT_EQ(want, got) << width << " x " << height << " at " << density << " %";
         }
 }

@@ -33,13 +33,14 @@ CommandOutput compare(const CompareArguments& arguments, const Common& common, P
     CompareOptions options = arguments.options;
     options.max_memory_bytes = static_cast<std::size_t>(common.max_memory_mib) << 20;
     StagedOutput out(arguments.out, arguments.overwrite);
+    options.scratch_dir = out.folder();
     const CompareOutcome done =
         compare_pair(std::move(before), std::move(after), options, progress);
     const std::string json = report_json(done.report);
     validate_report(json);
     write_file(out.path("report.json"), json);
     write_file(out.path("changes.geojson"), changes_geojson(done.report));
-    write_change_map(out.path("change.tif"), done.map, done.grid,
+    write_change_map(out.path("change.tif"), done.map_row, done.grid,
                      change_map_metadata(done.before.info, done.after.info));
     out.commit();
     const RegistrationSummary registration = *done.report.scenes[1].registration;

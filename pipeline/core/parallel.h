@@ -5,8 +5,12 @@
 #include <tbb/parallel_pipeline.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
+#include <numeric>
+#include <random>
 #include <type_traits>
+#include <vector>
 
 #include "core/grid.h"
 #include "core/progress.h"
@@ -24,12 +28,21 @@ void parallel_rows(int height, const Body& body) {
                       });
 }
 
+/// For tests: another order in which parallel_items() hands its items out; 0: as they come.
+inline std::atomic<unsigned> item_order{0};
+
 /// Calls body(i) for 0 <= i < count, in parallel.
 template <class Body>
 void parallel_items(int count, const Body& body) {
+    std::vector<int> order;
+    if (const unsigned seed = item_order; seed != 0 && count > 1) {
+        order.resize(static_cast<std::size_t>(count));
+        std::iota(order.begin(), order.end(), 0);
+        std::shuffle(order.begin(), order.end(), std::minstd_rand(seed));
+    }
     tbb::parallel_for(0, count, [&](int i) {
         throw_if_cancelled();
-        body(i);
+        body(order.empty() ? i : order[static_cast<std::size_t>(i)]);
     });
 }
 

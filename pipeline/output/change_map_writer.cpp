@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <utility>
+#include <vector>
 
 #include "core/error.h"
 
@@ -56,14 +59,30 @@ void write_change_map(const std::string& path, const ChangeMap& map, const Grid&
     if (width <= 0 || height <= 0 || grid.width != width || grid.height != height ||
         map.probability.width() != width || map.probability.height() != height)
         throw DataError(path, "the change map and its grid differ in size");
+    const auto columns = static_cast<std::size_t>(width);
+    write_change_map(
+        path,
+        [&](int y, std::uint8_t* change, float* probability) {
+            std::copy_n(map.change_class.row(y), columns, change);
+            std::copy_n(map.probability.row(y), columns, probability);
+        },
+        grid, std::move(metadata));
+}
+
+void write_change_map(const std::string& path, const ChangeRow& change_row, const Grid& grid,
+                      TiffMetadata metadata) {
     metadata.band_descriptions = {"class", "probability"};
     metadata.overview_resampling = "NEAREST";
     for (const ClassStyle& c : kClasses) metadata.tags[fmt::format("CLASS_{}", c.value)] = c.name;
     constexpr auto kNotObserved = static_cast<std::uint8_t>(ChangeClass::not_observed);
+    const auto columns = static_cast<std::size_t>(grid.width);
+    std::vector<std::uint8_t> value(columns);
+    std::vector<float> probability(columns);
+    int held = -1;  // both bands are asked for row after row
     const auto row = [&](int band, int y, float* out) {
-        const std::uint8_t* value = map.change_class.row(y);
-        const float* probability = map.probability.row(y);
-        for (int x = 0; x < width; ++x)
+        if (y != held) change_row(y, value.data(), probability.data());
+        held = y;
+        for (std::size_t x = 0; x < columns; ++x)
             out[x] = band == 0 || value[x] == kNotObserved ? static_cast<float>(value[x])
                                                            : probability[x];
     };

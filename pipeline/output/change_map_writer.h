@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 
 #include "core/grid.h"
@@ -15,6 +17,10 @@ namespace fenceline {
 /// colours and names from PATH with the ending .qml, which it loads by itself; the names are also
 /// in the file's tags (CLASS_0 … CLASS_255). grid: the map's own, with a CRS. Throws DataError.
 void write_change_map(const std::string& path, const ChangeMap& map, const Grid& grid,
+                      TiffMetadata metadata = {});
+/// The same from rows that are made when they are asked for, some of them more than once.
+using ChangeRow = std::function<void(int y, std::uint8_t* change, float* probability)>;
+void write_change_map(const std::string& path, const ChangeRow& row, const Grid& grid,
                       TiffMetadata metadata = {});
 
 /// The QGIS style that goes beside a change map.

@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <exception>
 #include <filesystem>
 #include <memory>
 
 #include "core/error.h"
+#include "core/progress.h"
 
 namespace fenceline {
 namespace {
@@ -47,10 +49,17 @@ class RowBand final : public GDALRasterBand {
         return no_data;
     }
     CPLErr IReadBlock(int, int y, void* row) override {
-        source_(nBand - 1, y, static_cast<float*>(row));
+        try {  // nothing is thrown through GDAL; create_cog() throws it again
+            source_(nBand - 1, y, static_cast<float*>(row));
+        } catch (...) {
+            if (fault && !*fault) *fault = std::current_exception();
+            CPLError(CE_Failure, CPLE_AppDefined, "the rows cannot be made");
+            return CE_Failure;
+        }
         return CE_None;
     }
     double no_data = 0;
+    std::exception_ptr* fault = nullptr;
 
   private:
     const RowSource& source_;
@@ -64,6 +73,7 @@ class RowImage final : public GDALDataset {
         for (int b = 1; b <= bands; ++b) {
             auto* band = new RowBand(this, b, grid.width, source);
             band->no_data = no_data;
+            band->fault = &fault;
             SetBand(b, band);  // owns it
         }
         transform_ = grid.geotransform;
@@ -77,19 +87,26 @@ class RowImage final : public GDALDataset {
     const OGRSpatialReference* GetSpatialRef() const override {
         return crs_.IsEmpty() ? nullptr : &crs_;
     }
+    std::exception_ptr fault;  ///< what the rows' source threw first
 
   private:
     std::array<double, 6> transform_{};
     OGRSpatialReference crs_;
 };
 
-void create_cog(const std::string& path, GDALDataset& image, char** options) {
+int CPL_STDCALL unless_cancelled(double, const char*, void*) { return cancel_requested() ? 0 : 1; }
+
+void create_cog(const std::string& path, GDALDataset& image, char** options,
+                const std::exception_ptr* fault = nullptr) {
     GDALDriver* cog = GetGDALDriverManager()->GetDriverByName("COG");
     if (cog == nullptr) throw DataError(path, "GDAL lacks the COG driver");
     CPLErrorReset();
-    DatasetPtr written(cog->CreateCopy(path.c_str(), &image, 0, options, nullptr, nullptr));
+    DatasetPtr written(
+        cog->CreateCopy(path.c_str(), &image, 0, options, unless_cancelled, nullptr));
     const bool created = written != nullptr;
     written.reset();
+    throw_if_cancelled();
+    if (fault != nullptr && *fault) std::rethrow_exception(*fault);
     if (!created || CPLGetLastErrorType() >= CE_Failure)
         throw DataError(path, std::string("cannot be written: ") + CPLGetLastErrorMsg(),
                         "is the disk full?");
@@ -222,7 +239,7 @@ void write_cog_rows(const std::string& path, const Grid& grid, int bands, const 
         options, "OVERVIEW_RESAMPLING",
         metadata.overview_resampling.empty() ? "AVERAGE" : metadata.overview_resampling.c_str());
     try {
-        create_cog(path, image, options);
+        create_cog(path, image, options, &image.fault);
     } catch (...) {
         CSLDestroy(options);
         throw;

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -74,17 +76,35 @@ struct ChangeMap {
 ChangeMap difference(const Scene& before, const Scene& after, double sigma_r_px,
                      const DifferenceOptions& options);
 
+/// Where what is kept of every pixel waits until the whole image has been seen: bytes by their
+/// place. The caller says whether that is memory or a file. Both may throw DataError; reads of
+/// several threads at a time must be possible.
+struct Shelf {
+    std::function<void(std::uint64_t at, const void* bytes, std::size_t count)> write;
+    std::function<void(std::uint64_t at, void* bytes, std::size_t count)> read;
+    /// Runs of unfinished regions (16 bytes each) from which on some of them wait here, too.
+    std::size_t held_runs = 6'000'000;
+};
+Shelf memory_shelf();
+
 /// The same for pairs that are too large to hold at once: statistics from samples of both scenes
 /// (any mosaic of their pixels at full resolution), then the evidence of rows as they come, then
-/// the decision. width, height: of the whole image. 4 bytes a pixel are kept.
+/// the decision. width, height: of the whole image. 4 bytes a pixel wait on the shelf, and the runs
+/// of regions that are too many to be held (12 bytes each); memory goes with width and with what
+/// has changed.
 struct DifferenceScores;
 std::shared_ptr<DifferenceScores> start_difference(const Scene& before, const Scene& after,
-                                                   int width, int height, double sigma_r_px);
+                                                   int width, int height, double sigma_r_px,
+                                                   Shelf shelf);
 /// Rows [y0, y1) of the image, each once, in any order. before, after: rows from first_row on,
 /// which reach kEvidenceHalo rows further than y0 and y1, or to the image's border.
 void add_difference_rows(DifferenceScores& scores, const Scene& before, const Scene& after,
                          int first_row, int y0, int y1, const DifferenceOptions& options);
-ChangeMap finish_difference(const DifferenceScores& scores, const DifferenceOptions& options);
+/// Everything but the planes of the map, once, after all rows.
+ChangeMap finish_difference(DifferenceScores& scores, const DifferenceOptions& options);
+/// Row y of the finished map: ChangeClass values, probabilities. Several threads at a time may ask.
+void change_map_row(const DifferenceScores& scores, int y, std::uint8_t* change,
+                    float* probability);
 
 /// The evidence that a pixel's score is made of (a fixed-weight logistic sum), each about 0 on
 /// unchanged ground. Told for "something appeared"; for "disappeared" the images change places.
