@@ -109,11 +109,12 @@ void absolute_difference(const std::string& before, const std::string& after,
                          const std::string& out) {
     PairFiles files(before, after);
     const auto width = static_cast<std::size_t>(files.width);
-    std::vector<std::uint8_t> map(width * static_cast<std::size_t>(files.height));
+    const std::unique_ptr<std::uint8_t[]> map(  // not cleared: every pixel is written
+        new std::uint8_t[width * static_cast<std::size_t>(files.height)]);
     parallel_items(files.strips(), [&](int i) {
         const PairFiles::Strip& strip = files.read(i);
         const std::size_t n = width * static_cast<std::size_t>(strip.rows);
-        std::uint8_t* to = map.data() + static_cast<std::size_t>(i) * kRows * width;
+        std::uint8_t* to = map.get() + static_cast<std::size_t>(i) * kRows * width;
         constexpr std::size_t kPiece = 4096;
         std::vector<std::uint16_t> sum(kPiece);
         for (std::size_t begin = 0; begin < n; begin += kPiece) {
@@ -135,12 +136,19 @@ void absolute_difference(const std::string& before, const std::string& after,
     GDALDriver* memory = GetGDALDriverManager()->GetDriverByName("MEM");
     GDALDriver* cog = GetGDALDriverManager()->GetDriverByName("COG");
     const Image image(memory->Create("", files.width, files.height, 0, GDT_Byte, nullptr));
-    const std::string pointer = fmt::format("{}", static_cast<const void*>(map.data()));
+    const std::string pointer = fmt::format("{}", static_cast<const void*>(map.get()));
     char** band = CSLSetNameValue(nullptr, "DATAPOINTER", pointer.c_str());
     check(image->AddBand(GDT_Byte, band));
     CSLDestroy(band);
     image->SetGeoTransform(files.transform.data());
     image->SetProjection(files.projection.c_str());
+    // In memory: left to itself the COG driver compresses them twice, the first time for a file of
+    // its own.
+    std::vector<int> factors;
+    while (std::max(files.width, files.height) >> factors.size() > 512)
+        factors.push_back(2 << factors.size());
+    check(image->BuildOverviews("AVERAGE", static_cast<int>(factors.size()), factors.data(), 0,
+                                nullptr, nullptr, nullptr));
     char** options = CSLSetNameValue(nullptr, "COMPRESS", "DEFLATE");
     options = CSLSetNameValue(options, "LEVEL", "1");
     options = CSLSetNameValue(options, "NUM_THREADS", "ALL_CPUS");

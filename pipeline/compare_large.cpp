@@ -18,8 +18,8 @@
 namespace fenceline {
 namespace {
 
-constexpr double kStripSamples = 40e6;  // width × rows × bands of one strip of one image
-constexpr int kSampleSide = 256;        // px; the mosaic has kSamples × kSamples of them
+constexpr double kStripSamples = 6e6;  // width × rows × bands of one strip of one image
+constexpr int kSampleSide = 256;       // px; the mosaic has kSamples × kSamples of them
 constexpr int kSamples = 6;
 constexpr int kBlock = 64;  // strips are multiples of it
 
@@ -39,7 +39,12 @@ class PairReader {
   public:
     PairReader(const SceneInfo& before, const SceneInfo& after, const Grid& grid, const Warp& warp,
                const GeorefOptions& georef)
-        : before_(before, grid, {}, georef), after_(after, grid, warp, georef) {}
+        : before_(before, grid, {}, georef), after_(after, grid, warp, georef) {
+        constexpr double kLeastDecoded = 256 << 20, kMostDecoded = 416 << 20, kSpare = 1.1;
+        const double wanted = kSpare * static_cast<double>(before_.row_of_blocks_bytes() +
+                                                           after_.row_of_blocks_bytes());
+        hold_decoded(static_cast<std::size_t>(std::clamp(wanted, kLeastDecoded, kMostDecoded)));
+    }
     Strip read(const Window& window) {
         Strip strip{window.y, window.y + window.height, {}, {}};
         tbb::parallel_invoke([&] { strip.before = before_.read(window); },
@@ -276,7 +281,7 @@ void check_memory(const Grid& grid, int bands, int strip, const CompareOptions& 
     const double held = in_memory(grid, options) ? pixels * 4 : 0;
     const double overviews = options.overview_pixels * 2 * (4 * bands + 8);
     const double strips = 2.0 * grid.width * (4 * bands + 4) * (2 * kEvidenceHalo + 3.5 * strip);
-    const double needed = held + std::max(overviews, strips) + (400 << 20);
+    const double needed = held + std::max(overviews, strips) + (560 << 20);
     const std::size_t allowed = options.max_memory_bytes;
     if (needed > static_cast<double>(allowed))
         throw DataError("BEFORE",

@@ -21,6 +21,7 @@ struct CompareOptions {
     NormalizeOptions normalize;
     DifferenceOptions difference;
     GeorefOptions georef;
+    double min_object_probability = 0.82;  ///< of a structure's change, finer than 2.5 m
     bool assume_registered =
         false;  ///< take the georeferences as they are when registration finds no support
     std::size_t max_memory_bytes = std::size_t{2048} << 20;
@@ -37,6 +38,9 @@ template <class Visitor>
 void describe(CompareOptions& o, Visitor&& v) {
     v("compare.assume_registered", o.assume_registered,
       "compare by the georeferences alone when the images cannot be registered");
+    v("compare.min_object_probability", o.min_object_probability, Range{0, 0.99}, "",
+      "probability from which on a changed structure is one, where pixels are finer than 2.5 m (a "
+      "pair has no later looks that could tell)");
     describe(o.observe, v);
     describe(o.align, v);
     describe(o.normalize, v);

@@ -251,7 +251,7 @@ TEST(Difference, RowsOnAShelfSayWhatTheWholeSays) {
     options.min_object_m2 = 1;
     options.min_surface_m2 = 1;
     const ChangeMap whole = difference(before, after, 0.4, options);
-    ASSERT_GT(whole.objects.size(), 3U);
+    ASSERT_GE(whole.objects.size(), 2U);
     Shelf shelf = memory_shelf();
     shelf.held_runs = 5;  // so that runs wait there, too
     const auto scores = start_difference(before, after, 256, 256, 0.4, std::move(shelf));

@@ -34,6 +34,7 @@ CommandOutput compare(const CompareArguments& arguments, const Common& common, P
     options.max_memory_bytes = static_cast<std::size_t>(common.max_memory_mib) << 20;
     StagedOutput out(arguments.out, arguments.overwrite);
     options.scratch_dir = out.folder();
+    options.difference.min_object_probability = options.min_object_probability;
     const CompareOutcome done =
         compare_pair(std::move(before), std::move(after), options, progress);
     const std::string json = report_json(done.report);

@@ -96,7 +96,9 @@ Source open_source(const std::string& path) {
 /// Source samples of one rectangle, with what of them can be used.
 struct SourceWindow {
     Window window;
-    std::vector<std::vector<float>> bands;
+    std::vector<float*> bands;  // in `memory`, which is kept from window to window
+    std::unique_ptr<float[]> memory;
+    std::size_t room = 0;
     std::vector<std::uint8_t> valid, saturated;
     std::vector<std::uint8_t>
         whole;  // the 4 × 4 samples from here to the lower right are all valid
@@ -106,8 +108,7 @@ struct SourceWindow {
     }
 };
 
-SourceWindow read_window(const std::string& path, const Source& source, Window w) {
-    SourceWindow out;
+void read_window(const std::string& path, const Source& source, Window w, SourceWindow& out) {
     out.window = w;
     const std::size_t count =
         static_cast<std::size_t>(w.width) * static_cast<std::size_t>(w.height);
@@ -120,11 +121,23 @@ SourceWindow read_window(const std::string& path, const Source& source, Window w
             throw DataError(path, "its pixels cannot be read: " + messages.text(),
                             "the file is damaged or incomplete");
     };
-    for (const int b : source.bands.data) {
-        throw_if_cancelled();
-        out.bands.emplace_back(count);
-        read(*source.image->GetRasterBand(b), out.bands.back().data(), GDT_Float32);
+    throw_if_cancelled();
+    std::vector<int> numbers = source.bands.data;
+    if (out.room < count * numbers.size()) {
+        out.memory.reset();
+        out.memory.reset(new float[count * numbers.size()]);
+        out.room = count * numbers.size();
     }
+    out.bands.clear();
+    for (std::size_t b = 0; b < numbers.size(); ++b)
+        out.bands.push_back(out.memory.get() + b * count);
+    // All bands at once: a block of an image that has a pixel's bands together is decoded once.
+    if (source.image->RasterIO(GF_Read, w.x, w.y, w.width, w.height, out.memory.get(), w.width,
+                               w.height, GDT_Float32, static_cast<int>(numbers.size()),
+                               numbers.data(), 0, 0, static_cast<GSpacing>(count * sizeof(float)),
+                               nullptr) != CE_None)
+        throw DataError(path, "its pixels cannot be read: " + messages.text(),
+                        "the file is damaged or incomplete");
     if (source.mask != nullptr) {
         read(*source.mask, out.valid.data(), GDT_Byte);
         // Half transparent or less: what lies under it is not the ground alone.
@@ -136,7 +149,7 @@ SourceWindow read_window(const std::string& path, const Source& source, Window w
         const std::size_t end = static_cast<std::size_t>(y1) * static_cast<std::size_t>(w.width);
         std::vector<std::uint8_t> zeros(source.zero_means_all_bands ? end - begin : 0, 1);
         for (std::size_t b = 0; b < out.bands.size(); ++b) {
-            float* data = out.bands[b].data();
+            float* data = out.bands[b];
             const NoData none = source.no_data[b];
             const float top = source.top[b], scale = source.scale[b], offset = source.offset[b];
             for (std::size_t i = begin; i < end; ++i) {
@@ -175,7 +188,6 @@ SourceWindow read_window(const std::string& path, const Source& source, Window w
                     column[x] & column[x + 1] & column[x + 2] & column[x + 3];
         }
     });
-    return out;
 }
 
 double keys(double distance) {
@@ -234,7 +246,7 @@ bool sample_widened(const SourceWindow& source, Point px, double ratio_x, double
         total += down * sum;
         full += down * all;
         for (std::size_t b = 0; b < values.size(); ++b) {
-            const float* data = source.bands[b].data() + row;
+            const float* data = source.bands[b] + row;
             float line = 0;
             for (std::size_t i = 0; i <= static_cast<std::size_t>(x1 - x0); ++i)
                 line += source.valid[row + i] != 0 ? across[i] * data[i] : 0.0F;
@@ -406,7 +418,7 @@ void copy_row(const SourceWindow& samples, Point start, int source_width, int so
         masks[i] = !ok ? kNoData : samples.saturated[from + i] != 0 ? kSaturated : 0;
     }
     for (std::size_t b = 0; b < samples.bands.size(); ++b) {
-        const float* in = samples.bands[b].data() + from;
+        const float* in = samples.bands[b] + from;
         float* to = out.raster.bands[b].row(out_y) + out_x + begin;
         for (std::size_t i = 0; i < count; ++i) to[i] = valid[i] != 0 ? in[i] : 0.0F;
     }
@@ -432,8 +444,24 @@ struct GridReader::Impl {
     Source source;
     std::unique_ptr<Georeference> georeference;
     std::unique_ptr<SourceLattice> lattice;
+    SourceWindow samples;
     double ratio_x = 1, ratio_y = 1;  // source pixels per grid pixel, at the middle of the grid
 };
+
+void hold_decoded(std::size_t bytes) { GDALSetCacheMax64(static_cast<GIntBig>(bytes)); }
+
+std::size_t GridReader::row_of_blocks_bytes() const {
+    int across = 0, down = 0;
+    std::size_t bytes = 0;
+    for (const int b : impl_->source.bands.data) {
+        GDALRasterBand& band = *impl_->source.image->GetRasterBand(b);
+        band.GetBlockSize(&across, &down);
+        bytes += static_cast<std::size_t>(GDALGetDataTypeSizeBytes(band.GetRasterDataType())) *
+                 static_cast<std::size_t>((impl_->source.width + across - 1) / across * across) *
+                 static_cast<std::size_t>(down);
+    }
+    return bytes;
+}
 
 GridReader::~GridReader() = default;
 GridReader::GridReader(GridReader&&) noexcept = default;
@@ -525,7 +553,8 @@ GridImage GridReader::read(const Window& window) {
                 throw DataError(info.path,
                                 "the image is turned or stretched too much against the grid",
                                 "project it first (gdalwarp)");
-            const SourceWindow samples = read_window(info.path, source, w);
+            SourceWindow& samples = impl_->samples;
+            read_window(info.path, source, w, samples);
             const std::size_t stride = static_cast<std::size_t>(w.width);
 
             parallel_rows(tile.height, [&](int y0, int y1) {
@@ -582,8 +611,8 @@ GridImage GridReader::read(const Window& window) {
                         masks[gx] = samples.saturated[nearest] != 0 ? kSaturated : 0;
                     }
                     for (std::size_t b = 0; b < band_count && !first.empty(); ++b) {
-                        kernels::cubic_sample(samples.bands[b].data(), stride, first.data(),
-                                              fx.data(), fy.data(), first.size(), result.data());
+                        kernels::cubic_sample(samples.bands[b], stride, first.data(), fx.data(),
+                                              fy.data(), first.size(), result.data());
                         float* row = out.raster.bands[b].row(out_y);
                         for (std::size_t k = 0; k < target.size(); ++k) row[target[k]] = result[k];
                     }

@@ -56,11 +56,17 @@ class GridReader {
     /// A window inside the grid; one call at a time. Windows without any pixel of the image are no
     /// data throughout, unless the window is the whole grid (DataError).
     GridImage read(const Window& window);
+    /// What a row of the file's blocks takes when it is decoded, all bands.
+    std::size_t row_of_blocks_bytes() const;
 
   private:
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };
+
+/// Decoded blocks of all images together that are kept for the next read, at most: 256 MiB unless
+/// it is said otherwise. Windows that cut through blocks need a row of them of every image.
+void hold_decoded(std::size_t bytes);
 
 /// Samples the source once: cubic (Keys 1981, a = -0.5; averaged over the footprint when the source
 /// is finer), at source_px(map(warp(grid px))). warp: registration on this very grid, identity on

@@ -19,7 +19,10 @@ struct DifferenceOptions {
     double false_discovery_rate = 0.05;
     double min_object_m2 = 15;
     double min_probability = 0.5;  ///< of a pixel's change; 0.5 finds candidates
-    double min_surface_m2 = 150;   ///< vegetation and ground change
+    /// Of an object's change, from its pixels' mean log-odds; never below min_probability. A series
+    /// tells by later looks what a pair alone must: compare_pair() sets more.
+    double min_object_probability = 0;
+    double min_surface_m2 = 150;  ///< vegetation and ground change
     double max_surface_share =
         0.2;  ///< more changed surface than this is a season, not a list of objects
 };

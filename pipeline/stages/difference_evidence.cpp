@@ -19,7 +19,11 @@ constexpr int kSurroundings = 15;  // px; half side of the window that shadow is
 constexpr double kCoarseGsd =
     2.5;  // m; from here on single buildings have no shape, and shadows no length
 constexpr float kClearest = 5;  // of log(1 + χ²/N): 12 no-change deviations; more says no more
-constexpr double kLattice = 250000;  // pixels that robust statistics are taken on
+/// Of a variate's difference, in units of its spread over the image: two nearly equal images
+/// (correlation over .97) differ by resampling and sharpness, which block averages do not show, and
+/// less than three such deviations is no change of the ground.
+constexpr double kLeastSigma = 0.25;  // not at 10 m, where a pixel is as good as a block
+constexpr double kLattice = 250000;   // pixels that robust statistics are taken on
 
 const Plane* band_of(const std::vector<const Plane*>& planes, const std::vector<BandRole>& roles,
                      BandRole role) {
@@ -171,11 +175,12 @@ PairStatistics pair_statistics(const Pair& pair, const SceneInfo& before, const 
         for (std::size_t i = 0; i < n; ++i) {
             std::vector<float> first, second;
             double c1 = 0, c2 = 0;
+            const double sigma = std::max(mad.sigma[i], s.coarse ? 0.0 : kLeastSigma);
             for (std::size_t j = 0; j < n; ++j) {
-                first.push_back(static_cast<float>(mad.a[i][j] / mad.sigma[i]));
-                second.push_back(static_cast<float>(mad.b[i][j] / mad.sigma[i]));
-                c1 -= mad.a[i][j] / mad.sigma[i] * mad.mean_first[j];
-                c2 -= mad.b[i][j] / mad.sigma[i] * mad.mean_second[j];
+                first.push_back(static_cast<float>(mad.a[i][j] / sigma));
+                second.push_back(static_cast<float>(mad.b[i][j] / sigma));
+                c1 -= mad.a[i][j] / sigma * mad.mean_first[j];
+                c2 -= mad.b[i][j] / sigma * mad.mean_second[j];
             }
             s.first_weights.push_back(first);
             s.second_weights.push_back(second);

@@ -532,6 +532,9 @@ ChangeMap finish_difference(DifferenceScores& s, const DifferenceOptions& option
     try {
         rules.least_m2 = options.min_object_m2;
         if (coarse_reach == 0) rules.least_odds = least;
+        if (!s.statistics.coarse && options.min_object_probability > options.min_probability)
+            rules.least_odds =
+                std::log(options.min_object_probability / (1 - options.min_object_probability));
         find_regions(s, rules, map.objects);
         rules.is_structure = false;
         rules.least_m2 = options.min_surface_m2;
