@@ -19,11 +19,12 @@ constexpr int kSurroundings = 15;  // px; half side of the window that shadow is
 constexpr double kCoarseGsd =
     2.5;  // m; from here on single buildings have no shape, and shadows no length
 constexpr float kClearest = 5;  // of log(1 + χ²/N): 12 no-change deviations; more says no more
-/// Of a variate's difference, in units of its spread over the image: two nearly equal images
-/// (correlation over .97) differ by resampling and sharpness, which block averages do not show, and
-/// less than three such deviations is no change of the ground.
-constexpr double kLeastSigma = 0.25;  // not at 10 m, where a pixel is as good as a block
-constexpr double kLattice = 250000;   // pixels that robust statistics are taken on
+/// Of a variate's difference, in units of its spread over the image. Where every variate of both
+/// images is more alike than that (correlation over .97), they differ by resampling and sharpness,
+/// which block averages do not show; less than three such deviations is no change of the ground.
+/// Not at 10 m, where a pixel is as good as a block.
+constexpr double kLeastSigma = 0.25;
+constexpr double kLattice = 250000;  // pixels that robust statistics are taken on
 
 const Plane* band_of(const std::vector<const Plane*>& planes, const std::vector<BandRole>& roles,
                      BandRole role) {
@@ -172,10 +173,12 @@ PairStatistics pair_statistics(const Pair& pair, const SceneInfo& before, const 
     s.fault = mad.fault;
     if (mad.fault.empty()) {
         const auto n = static_cast<std::size_t>(mad.bands);
+        const bool alike = !s.coarse && std::all_of(mad.sigma.begin(), mad.sigma.end(),
+                                                    [](double v) { return v < kLeastSigma; });
         for (std::size_t i = 0; i < n; ++i) {
             std::vector<float> first, second;
             double c1 = 0, c2 = 0;
-            const double sigma = std::max(mad.sigma[i], s.coarse ? 0.0 : kLeastSigma);
+            const double sigma = alike ? kLeastSigma : mad.sigma[i];
             for (std::size_t j = 0; j < n; ++j) {
                 first.push_back(static_cast<float>(mad.a[i][j] / sigma));
                 second.push_back(static_cast<float>(mad.b[i][j] / sigma));
