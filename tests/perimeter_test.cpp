@@ -686,10 +686,10 @@ TEST(TracePerimeters, GoesAroundWhatTheKnownLineCutsAcross) {
 TEST(GoneRun, IsWhereMostOfALineWentAndMayCrossTheSeam) {
     std::vector<std::optional<double>> changed(40, 0.0);
     EXPECT_FALSE(gone_run(changed));
-    for (const std::size_t p : {36U, 37U, 39U, 0U, 1U, 4U, 5U, 6U}) changed[p] = 0.6;
+    for (const std::size_t p : {36U, 37U, 39U, 0U, 1U, 4U, 5U, 6U}) changed[p] = 3;
     changed[38] = std::nullopt;       // under cloud
-    changed[2] = changed[3] = 0.1;    // a road runs along it
-    changed[20] = changed[21] = 0.9;  // two pieces alone are no stretch
+    changed[2] = changed[3] = 0.5;    // a road runs along it
+    changed[20] = changed[21] = 4.5;  // two pieces alone are no stretch
     const auto run = gone_run(changed);
     ASSERT_TRUE(run);
     EXPECT_EQ(run->from, 36);

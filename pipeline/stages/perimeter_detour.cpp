@@ -431,6 +431,57 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
     return out;
 }
 
+std::vector<Detour> find_ways(const GainField& field, const Centreline& ring,
+                              std::span<const int> starts, std::span<const int> stops, double gsd_m,
+                              double unit_m, double max_distance_m) {
+    std::vector<Detour> out;
+    if (field.gain.size() != kLineDirections || ring.points_px.size() < 3) return out;
+    const double pixel_m = field.step * gsd_m;
+    std::vector<Point> points;
+    for (const Point p : ring.points_px)
+        points.push_back((1.0 / field.step) * (p - field.origin_px));
+    const Ground ground =
+        prepare_ground(field, points, std::max(2.0, 2.5 * unit_m / pixel_m), shows_walls(unit_m));
+    const int number = static_cast<int>(starts.size());
+    std::vector<std::vector<Detour>> found(2 * starts.size());
+    parallel_items(2 * number, [&](int k) {
+        const int side = k / number, start = starts[static_cast<std::size_t>(k % number)];
+        const Front front =
+            run_front(ground, points, {&start, 1}, side, 2 * max_distance_m / pixel_m, true);
+        for (const int stop : stops) {
+            // The ring's own pixel may lie on its other side.
+            const Point end = points[static_cast<std::size_t>(stop)];
+            const int x = static_cast<int>(std::floor(end.x)),
+                      y = static_cast<int>(std::floor(end.y));
+            int best = -1;
+            for (int v = y - 1; v <= y + 1; ++v)
+                for (int u = x - 1; u <= x + 1; ++u) {
+                    if (u < 0 || v < 0 || u >= front.width || v >= front.height) continue;
+                    const std::size_t q = front.at(u, v);
+                    if (front.source[q] < 0) continue;
+                    if (best < 0 || front.cost[q] < front.cost[static_cast<std::size_t>(best)])
+                        best = static_cast<int>(q);
+                }
+            if (best < 0) continue;
+            Detour detour;
+            detour.leaves = start;
+            detour.returns = stop;
+            detour.outside = side == 0;
+            for (int q = best; q >= 0; q = front.from[static_cast<std::size_t>(q)])
+                detour.path_px.push_back(field.origin_px +
+                                         field.step *
+                                             Point{q % front.width + 0.5, q / front.width + 0.5});
+            detour.path_px.push_back(ring.points_px[static_cast<std::size_t>(start)]);
+            std::reverse(detour.path_px.begin(), detour.path_px.end());
+            detour.path_px.push_back(ring.points_px[static_cast<std::size_t>(stop)]);
+            found[static_cast<std::size_t>(k)].push_back(std::move(detour));
+        }
+    });
+    for (auto& ways : found)
+        for (Detour& way : ways) out.push_back(std::move(way));
+    return out;
+}
+
 Detour reroute(const GainField& field, const Centreline& ring, const Detour& detour,
                std::span<const Stretch> stretches, double gsd_m, double unit_m,
                double max_distance_m) {

@@ -61,6 +61,13 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
                                  double unit_m, double min_area_m2, double max_area_m2,
                                  double max_distance_m, int most, std::span<const int> exits = {});
 
+/// The cheapest ways, at the squared cost, from each of some ring points to each of others, per
+/// side of the ring; for a stretch of the ring whose ends are known. What find_detours finds
+/// between two exits is the way with the most new line, which may be a long one.
+std::vector<Detour> find_ways(const GainField& field, const Centreline& ring,
+                              std::span<const int> starts, std::span<const int> stops, double gsd_m,
+                              double unit_m, double max_distance_m);
+
 /// A stretch of a path's points, from `from` up to `to` (excluded).
 struct Stretch {
     std::size_t from = 0, to = 0;

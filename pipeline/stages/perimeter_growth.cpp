@@ -496,7 +496,16 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
     std::vector<Detour> told;
     if (old && old->gone()) {
         const auto split = static_cast<std::size_t>(old->split());
-        told = search(all.first(split), all.subspan(split), old->ends());
+        told = find_ways(gain_between(series, all.first(split), all.subspan(split), ring.points_px,
+                                      series.options.max_detour_m),
+                         ring, old->starts(), old->stops(), series.gsd_m, series.unit_m,
+                         series.options.max_detour_m);
+        std::vector<int> ends = old->starts();
+        for (const int end : old->stops())
+            if (std::find(ends.begin(), ends.end(), end) == ends.end()) ends.push_back(end);
+        std::sort(ends.begin(), ends.end());
+        for (Detour& d : search(all.first(split), all.subspan(split), ends))
+            told.push_back(std::move(d));
         std::erase_if(told, [&](const Detour& d) { return !old->is_replaced_by(d); });
     }
 
@@ -507,9 +516,12 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
         double sum = 0;
         for (const double rise : c.rise) sum += std::clamp(rise - kRise, -1.0, 1.0);
         sum *= c.mean.columns_per_piece * c.ribbon.line.step_m;
-        // A line within the old one takes its place when that goes, and stands beside it otherwise.
-        if (!c.detour.outside && c.change > first && c.change < count)
-            sum += old->went(c.detour, c.change) * ring.step_m;
+        // A line within the old one takes its place when that goes, and stands beside it
+        // otherwise. One outside speaks for itself, and the more so where the old one went.
+        if (old && c.change > first && c.change < count) {
+            const double went = old->went(c.detour, c.change) * ring.step_m;
+            sum += c.detour.outside ? 0.5 * std::max(0.0, went) : went;
+        }
         return sum;
     };
     // The same detour turns up at several splits: keep the best of each.

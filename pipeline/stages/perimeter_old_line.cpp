@@ -14,6 +14,11 @@ constexpr double kShiftUnits = 1;   ///< what registration and the trace leave b
 /// Keeps profiles without contrast from correlating by their noise; of a normalised luminance.
 constexpr double kNoiseVariance = 0.01;
 
+/// Loss of correlation from which a piece may count as changed, and surely does. Tune seeds
+/// (contraction 101, 102; small_prison 108): .4 and more on average where the wall went, though .1
+/// to .2 in places; -.05 to .05 where it stayed.
+constexpr double kLeastChange = 0.1, kSureChange = 0.2;
+
 /// One value per row; rows that are seen in less than a quarter of the piece are empty.
 using Profile = std::vector<std::optional<double>>;
 
@@ -119,18 +124,18 @@ std::vector<std::optional<double>> LineProfiles::changed(std::span<const int> be
         known.push_back(*out[static_cast<std::size_t>(p)]);
     }
     if (known.empty()) return out;
-    // A single look may be of another season than all others, which tells every piece of it apart.
-    const std::size_t share = before.size() > 1 && after.size() > 1 ? 4 : 2;
-    const auto usual = known.begin() + static_cast<std::ptrdiff_t>(known.size() / share);
-    std::nth_element(known.begin(), usual, known.end());
+    // Measured against the pieces that changed least. A single look may be of another season than
+    // all others, which tells every piece of it apart.
+    std::sort(known.begin(), known.end());
+    const double usual = known[known.size() / (before.size() > 1 && after.size() > 1 ? 4 : 2)];
+    const double scatter = (known[known.size() / 4] - known[known.size() / 10]) / 0.6;  // 1 sigma
+    const double scale = std::clamp(3 * scatter, kLeastChange, kSureChange);
     for (auto& change : out)
-        if (change) *change -= *usual;
+        if (change) *change = (*change - usual) / scale;
     return out;
 }
 
-double gone_by(double changed) {
-    return std::clamp((changed - kProfileGone) / kProfileGone, -1.0, 1.0);
-}
+double gone_by(double changed) { return std::clamp(changed - 1, -1.0, 1.0); }
 
 std::optional<PieceRun> gone_run(std::span<const std::optional<double>> changed) {
     constexpr double kLeastPieces = 3;
@@ -163,13 +168,10 @@ OldLine::OldLine(const Series& series, const Centreline& ring, int first)
 
 int OldLine::steps(int from, int to) const { return ((to - from) % points_ + points_) % points_; }
 
-std::vector<int> OldLine::ends() const {
+std::vector<int> OldLine::beside(int piece) const {
     std::vector<int> out;
-    for (const int piece : {gone_->from, gone_->to})
-        for (int beside = -1; beside <= 1; ++beside)
-            out.push_back(steps(0, (piece + beside) * profiles_.columns_per_piece()));
-    std::sort(out.begin(), out.end());
-    out.erase(std::unique(out.begin(), out.end()), out.end());
+    for (int aside = -1; aside <= 1; ++aside)
+        out.push_back(steps(0, (piece + aside) * profiles_.columns_per_piece()));
     return out;
 }
 

@@ -23,9 +23,11 @@ class LineProfiles {
     int pieces() const { return pieces_; }
 
     /// How far a piece has changed between some looks and later ones: mean correlation of its
-    /// profile among the earlier and among the later looks less that between them, in -2…2. Seasons
-    /// and suns change every piece: the lower quartile over the pieces (their median where one side
-    /// has a single look) is taken off. Empty where no earlier or no later look sees the piece.
+    /// profile among the earlier and among the later looks less that between them. Seasons and suns
+    /// change every piece: the lower quartile over the pieces (their median where one side has a
+    /// single look) is taken off, and 1 is three times the scatter of those that changed least.
+    /// From 1 on the line is rather gone than not. Empty where no earlier or no later look sees the
+    /// piece.
     std::vector<std::optional<double>> changed(std::span<const int> before,
                                                std::span<const int> after) const;
 
@@ -36,10 +38,6 @@ class LineProfiles {
     int columns_per_piece_ = 1, pieces_ = 0, looks_ = 0;
     std::vector<std::optional<double>> alike_;  ///< piece by piece, look by look
 };
-
-/// Change of a piece's profile from which its line counts as gone. Tune seeds (contraction 101,
-/// 102): .4 and more on average where the wall went, -.05…+.05 where it stayed.
-constexpr double kProfileGone = 0.2;
 
 /// How clearly a piece is gone, -1 (it stands) … 1.
 double gone_by(double changed);
@@ -65,8 +63,10 @@ class OldLine {
     bool gone() const { return gone_.has_value(); }
     int split() const { return split_; }
 
-    /// Ring points at and beside both ends of the stretch that went away; only if one did.
-    std::vector<int> ends() const;
+    /// Ring points at and beside the first and the last point of the stretch that went away; only
+    /// if one did.
+    std::vector<int> starts() const { return beside(gone_->from); }
+    std::vector<int> stops() const { return beside(gone_->to); }
 
     /// Whether a detour replaces the stretch that went away, and at most half as much again; only
     /// if one did.
@@ -77,6 +77,8 @@ class OldLine {
     double went(const Detour& detour, int split) const;
 
   private:
+    /// The ring point where a piece begins, and those a piece before and after it.
+    std::vector<int> beside(int piece) const;
     /// Points from one to another, with wrap.
     int steps(int from, int to) const;
 
