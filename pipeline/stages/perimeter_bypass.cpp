@@ -20,6 +20,7 @@ constexpr double kWeakRise = 1.0;   ///< the same where it must have come
 constexpr double kLeastZ = 0.8;     ///< support of a way that takes its place, and
 constexpr double kLeastGain = 0.5;  ///< how much more than the stretch's own it is
 constexpr double kLeastHint = 0.2;  ///< the same by the coarser evidence of the search
+constexpr int kLeastLooks = 3;      ///< that must see it: a look or two have lines by chance
 constexpr double kReachUnits = 90, kLongestUnits = 350;
 
 /// Mean support along a straight stretch: of what came, where there are looks before.
@@ -46,6 +47,7 @@ double support_of(const Series& series, const LooksAtLine& looks, const Polyline
 struct Placed {
     Polyline path_px;
     double weakest = 0;  ///< lower quartile over its columns of the mean support, in z
+    int looks = 0;       ///< that see most of it
 };
 
 Placed placed(const Series& series, const LooksAtLine& looks, const Polyline& way, double reach_m) {
@@ -64,6 +66,17 @@ Placed placed(const Series& series, const LooksAtLine& looks, const Polyline& wa
         const auto quarter = along.begin() + static_cast<std::ptrdiff_t>(along.size() / 4);
         std::nth_element(along.begin(), quarter, along.end());
         out.weakest = along.empty() ? 0.0 : static_cast<double>(*quarter);
+        out.looks = 0;
+        for (const int i : looks.after) {
+            const Mask& seen = ribbon.support[static_cast<std::size_t>(i)].seen;
+            int columns = 0;
+            for (std::size_t x = 0; x < rows.size(); ++x)
+                columns += seen.contains(static_cast<int>(x), rows[x]) &&
+                                   seen.at(static_cast<int>(x), rows[x]) != 0
+                               ? 1
+                               : 0;
+            out.looks += 4 * columns >= 3 * static_cast<int>(rows.size()) ? 1 : 0;
+        }
     }
     out.path_px.front() = way.front();
     out.path_px.back() = way.back();
@@ -252,7 +265,7 @@ std::optional<Polyline> bypassed_part(const Series& series, const LooksAtLine& l
         support_of(series, looks, way) < support_of(series, looks, own) + kLeastHint)
         return std::nullopt;
     Placed found = placed(series, looks, way, 8 * series.unit_m);
-    if (found.weakest < kLeastZ ||
+    if (found.looks < kLeastLooks || found.weakest < kLeastZ ||
         found.weakest < placed(series, looks, own, 3 * series.unit_m).weakest + kLeastGain)
         return std::nullopt;
     return std::move(found.path_px);
