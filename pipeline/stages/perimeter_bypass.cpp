@@ -186,9 +186,10 @@ Polyline cheapest_way(const Surroundings& place, Point from_px, Point to_px) {
     }
     Polyline way;
     if (done[target] == 0) return way;
-    for (int k = static_cast<int>(target); k >= 0; k = from[static_cast<std::size_t>(k)])
-        way.push_back(place.origin_px +
-                      place.step_px * Point{k % place.width + 0.5, k / place.width + 0.5});
+    for (int k = static_cast<int>(target); k >= 0; k = from[static_cast<std::size_t>(k)]) {
+        const int x = k % place.width, y = k / place.width;
+        way.push_back(place.origin_px + place.step_px * Point{x + 0.5, y + 0.5});
+    }
     std::reverse(way.begin(), way.end());
     way.front() = from_px;
     way.back() = to_px;
