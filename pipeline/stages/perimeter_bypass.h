@@ -21,7 +21,8 @@ struct LooksAtLine {
 /// out: the way along both sides is long, and the cut looks like a line at both of its ends. Where
 /// the ring's own stretch shows little of a line, the cheapest way between the places on either
 /// side of it (Dijkstra 1959, 16 directions, squared cost, within 90 U) takes its place if it shows
-/// clearly more. The same ring where nothing is gained.
+/// clearly more to three looks or more: one or two have lines by chance. The same ring where
+/// nothing is gained, with fewer looks, and under 60 U of length. ring_px: grid pixels.
 Ring with_bypassed_parts(const Series& series, const LooksAtLine& looks, const Ring& ring_px);
 
 }  // namespace fenceline
