@@ -129,6 +129,46 @@ TEST(Difference, HalfAPixelGainAndNoiseAreNoObject) {
     EXPECT_TRUE(difference(before, one, 0.8, {}).objects.empty());
 }
 
+TEST(Difference, WhatEndsOrSaturatesInOneImageIsNoChange) {
+    // The second image ends 3 px earlier on two sides; a yard of 20 x 16 m that is just under the
+    // top of the first image's range is over that of the second.
+    const auto with_yard = [](const Look& look, double top) {
+        Scene scene = camp(256, standing(), look);
+        for (Plane& band : scene.raster.bands)
+            for (int y = 100; y < 132; ++y)
+                for (int x = 190; x < 230; ++x) {
+                    band.at(x, y) += static_cast<float>(look.gain) * (235 - 0.75F * band.at(x, y));
+                    if (band.at(x, y) < static_cast<float>(top)) continue;
+                    band.at(x, y) = static_cast<float>(top);
+                    scene.masks.at(x, y) |= kSaturated;
+                }
+        return scene;
+    };
+    const Scene first = with_yard({}, 1e9);
+    Look look;
+    look.dx = 0.5;
+    look.dy = 0.5;
+    look.noise_seed = 7;
+    Scene second = with_yard(look, 240);
+    for (int y = 0; y < 256; ++y)
+        for (int x = 0; x < 256; ++x)
+            if (x >= 253 || y >= 253) {
+                for (Plane& band : second.raster.bands) band.at(x, y) = 0;
+                second.raster.valid.at(x, y) = 0;
+                second.masks.at(x, y) = kNoData;
+            }
+    DifferenceOptions options;
+    options.min_surface_m2 = 5;
+    const auto expect_none = [&](const Scene& a, const Scene& b) {
+        const ChangeMap map = difference(a, b, 0.3, options);
+        EXPECT_TRUE(map.objects.empty());
+        for (int y = 0; y < 253; ++y)
+            for (int x = 0; x < 253; ++x) ASSERT_EQ(map.change_class.at(x, y), 0) << x << ", " << y;
+    };
+    expect_none(first, second);
+    expect_none(second, first);
+}
+
 TEST(Difference, ANewBuildingAppearsWhereItStands) {
     const Scene before = camp(256, standing(), {});
     const Scene after =

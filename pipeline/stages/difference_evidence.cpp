@@ -1,6 +1,7 @@
 #include "stages/difference_evidence.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "core/parallel.h"
@@ -12,7 +13,7 @@
 namespace fenceline {
 namespace {
 
-constexpr int kHalo = kEvidenceHalo;
+constexpr int kHalo = kEvidenceHalo - 1;
 constexpr int kLongestLine =
     41;  // px; of the building index. Longer bright things are roads and fields
 constexpr int kSurroundings = 15;  // px; half side of the window that shadow is darker than
@@ -117,6 +118,23 @@ Point shadow_direction(const std::optional<double>& sun_azimuth_deg, double gsd)
     return {-std::sin(azimuth) / gsd, std::cos(azimuth) / gsd};  // y runs south
 }
 
+/// Doubt about n pixels beside or at those that are saturated in one row of masks; returns what it
+/// added. Resampled values next to a saturated one are made of it.
+std::uint8_t add_saturation(const std::uint8_t* first, const std::uint8_t* second, int n,
+                            std::uint8_t* doubt) {
+    std::uint8_t added = 0;
+    for (int x = 0; x < n; ++x) {
+        const bool a = (first[x] & kSaturated) != 0, b = (second[x] & kSaturated) != 0;
+        if (!a && !b) continue;
+        const auto bits =
+            static_cast<std::uint8_t>((a ? kFirstSaturated : 0) | (b ? kSecondSaturated : 0));
+        for (int k = std::max(0, x - 1); k <= std::min(n - 1, x + 1); ++k)
+            doubt[k] = static_cast<std::uint8_t>(doubt[k] | bits);
+        added |= bits;
+    }
+    return added;
+}
+
 }  // namespace
 
 bool bind_pair(const Scene& before, const Scene& after, Pair& pair) {
@@ -126,15 +144,28 @@ bool bind_pair(const Scene& before, const Scene& after, Pair& pair) {
         after.raster.grid.height != height)
         return false;
     pair.seen = Mask(width, height);
+    pair.doubt = Mask(width, height);
+    std::atomic<bool> any{false};
     parallel_rows(height, [&](int y0, int y1) {
+        std::uint8_t all = 0;
         for (int y = y0; y < y1; ++y) {
             const std::uint8_t *a = before.masks.row(y), *b = after.masks.row(y);
             const std::uint8_t *u = before.raster.valid.row(y), *v = after.raster.valid.row(y);
-            std::uint8_t* out = pair.seen.row(y);
-            for (int x = 0; x < width; ++x)
-                out[x] = ((a[x] | b[x]) & kHidden) == 0 && u[x] != 0 && v[x] != 0;
+            std::uint8_t *out = pair.seen.row(y), *doubt = pair.doubt.row(y);
+            for (int x = 0; x < width; ++x) {
+                const bool first = (a[x] & kHidden) == 0 && u[x] != 0,
+                           second = (b[x] & kHidden) == 0 && v[x] != 0;
+                out[x] = first && second;
+                doubt[x] = static_cast<std::uint8_t>((first ? 0 : kFirstHidden) |
+                                                     (second ? 0 : kSecondHidden));
+                all |= doubt[x];
+            }
+            for (const int near : {std::max(0, y - 1), y, std::min(height - 1, y + 1)})
+                all |= add_saturation(before.masks.row(near), after.masks.row(near), width, doubt);
         }
+        if (all != 0) any = true;
     });
+    if (!any) pair.doubt = {};
     for (int y = 0; y < height; ++y)
         pair.seen_count += static_cast<std::size_t>(
             width - std::count(pair.seen.row(y), pair.seen.row(y) + width, 0));
@@ -267,6 +298,55 @@ void load(const Plane& source, const Piece& piece, Plane& out) {
         std::fill(to, to + left, in[0]);
         if (right > left) std::copy(in + piece.x0 + left, in + piece.x0 + right, to + left);
         std::fill(to + right, to + piece.width, in[source.width() - 1]);
+    }
+}
+
+/// Pixels of a piece, which may reach beyond the image, about which there is the same doubt.
+struct DoubtfulRun {
+    int y, begin, end;
+    std::uint8_t doubt;
+};
+void find_doubt(const Mask& doubt, const Piece& piece, std::vector<DoubtfulRun>& runs) {
+    runs.clear();
+    if (doubt.empty()) return;
+    for (int y = 0; y < piece.height; ++y) {
+        const std::uint8_t* row = doubt.row(std::clamp(piece.y0 + y, 0, doubt.height() - 1));
+        for (int x = 0; x < piece.width;) {
+            const auto at = [&](int k) {
+                return row[std::clamp(piece.x0 + k, 0, doubt.width() - 1)];
+            };
+            const std::uint8_t value = at(x);
+            int end = x + 1;
+            while (end < piece.width && at(end) == value) ++end;
+            if (value != 0) runs.push_back({y, x, end, value});
+            x = end;
+        }
+    }
+}
+
+/// What cannot be compared must not look like change, neither by itself nor to the windows around
+/// it: where one image shows nothing, it is taken to be as the other; where one is saturated, the
+/// other is no brighter. The same for both images in either order.
+void reconcile(const std::vector<DoubtfulRun>& runs, Plane& first, Plane& second) {
+    for (const DoubtfulRun& run : runs) {
+        float *a = first.row(run.y), *b = second.row(run.y);
+        switch (run.doubt & (kFirstHidden | kSecondHidden)) {
+            case kFirstHidden:
+                std::copy(b + run.begin, b + run.end, a + run.begin);
+                break;
+            case kSecondHidden:
+                std::copy(a + run.begin, a + run.end, b + run.begin);
+                break;
+            case kFirstHidden | kSecondHidden:
+                for (int x = run.begin; x < run.end; ++x) a[x] = b[x] = 0.5F * (a[x] + b[x]);
+                break;
+            default:
+                for (int x = run.begin; x < run.end; ++x) {
+                    const float least = std::min(a[x], b[x]);
+                    if ((run.doubt & kFirstSaturated) != 0) b[x] = least;
+                    if ((run.doubt & kSecondSaturated) != 0) a[x] = least;
+                }
+        }
     }
 }
 
@@ -520,6 +600,7 @@ void structural_evidence(const Plane& first, const Plane& second, const PairStat
 struct Workspace {
     PieceEvidence evidence;
     std::vector<Plane> first, second;
+    std::vector<DoubtfulRun> doubt;
     Plane difference, chi_square, u, v, light_first, light_second, soft_first, soft_second, bright,
         around_first, around_second, darker, lighter;
 };
@@ -531,6 +612,7 @@ const PieceEvidence& gather(const Pair& pair, const PairStatistics& s, const Pie
     PieceEvidence& e = w.evidence;
     Plane& difference_plane = w.difference;
 
+    find_doubt(pair.doubt, piece, w.doubt);
     // Radiometry: IR-MAD variates, each compared with tolerance.
     auto &first = w.first, &second = w.second;
     first.resize(pair.bands.first.size());
@@ -538,6 +620,7 @@ const PieceEvidence& gather(const Pair& pair, const PairStatistics& s, const Pie
     for (std::size_t b = 0; b < first.size(); ++b) {
         load(*pair.bands.first[b], piece, first[b]);
         load(*pair.bands.second[b], piece, second[b]);
+        reconcile(w.doubt, first[b], second[b]);
     }
     const int blur = s.coarse ? 1 : 2;
     Plane &chi_square = w.chi_square, &u = w.u, &v = w.v;
@@ -579,6 +662,7 @@ const PieceEvidence& gather(const Pair& pair, const PairStatistics& s, const Pie
           &soft_second = w.soft_second;
     load(pair.luminance_first, piece, light_first);
     load(pair.luminance_second, piece, light_second);
+    reconcile(w.doubt, light_first, light_second);
     const int inset_soft = kHalo - s.window / 2 - s.search - 1;
     box_mean(light_first, 1, inset_soft, soft_first);
     box_mean(light_second, 1, inset_soft, soft_second);

@@ -13,8 +13,9 @@
 
 namespace fenceline {
 
-/// px; the farthest any evidence looks: longest line + means, or shadow + means
-inline constexpr int kEvidenceHalo = 48;
+/// px; the farthest any evidence looks: longest line + means, or shadow + means; and one more for
+/// what saturation spills over
+inline constexpr int kEvidenceHalo = 49;
 
 /// What the whole pair has in common; everything else is local.
 struct PairStatistics {
@@ -33,11 +34,20 @@ struct PairStatistics {
     bool coarse = false;  ///< single buildings have no shape, and shadows no length
 };
 
+/// Why a pixel of one image says nothing, or not all, about the other.
+enum Doubt : std::uint8_t {
+    kFirstHidden = 1,
+    kSecondHidden = 2,
+    kFirstSaturated = 4,  ///< its value, or what it was interpolated from, is a lower bound
+    kSecondSaturated = 8,
+};
+
 /// Two registered scenes, or the same rows of both.
 struct Pair {
     CommonBands bands;
     Mask seen;  ///< nonzero where both show the ground
     std::size_t seen_count = 0;
+    Mask doubt;  ///< Doubt bits; empty where there is none
     Plane luminance_first, luminance_second;
     int first_row = 0;  ///< of the planes, in the image
 };
