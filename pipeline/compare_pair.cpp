@@ -10,6 +10,7 @@
 #include "core/projection.h"
 #include "core/version.h"
 #include "pair_grid.h"
+#include "pair_order.h"
 #include "report_parts.h"
 #include "stages/findings.h"
 #include "stages/track.h"
@@ -38,10 +39,10 @@ Scene read_scene(const SceneInfo& info, const Grid& grid, const Warp& warp, cons
                    area_lonlat, options.observe);
 }
 
-}  // namespace
-
-CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOptions& options,
-                            Progress& progress) {
+/// Everything but the report, on before's grid. Why the registration may be doubted: in the
+/// alignment's reason.
+CompareOutcome judge(const SceneInfo& before, const SceneInfo& after, const CompareOptions& options,
+                     Progress& progress) {
     CompareOutcome out;
     progress.stage("observe", 2);
     const Ring before_lonlat = image_footprint(before, options.georef);
@@ -72,14 +73,14 @@ CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOpti
     const Point shift = east_north(working, twin, {out.alignment.dx_m, out.alignment.dy_m});
     out.alignment.dx_m = shift.x;
     out.alignment.dy_m = shift.y;
-    std::string caveat = out.alignment.reason;
     if (out.alignment.status == RegistrationStatus::fail) {
         if (!options.assume_registered)
             throw DataError(
                 after.path,
                 "it could not be registered to " + before.path + ": " + out.alignment.reason,
                 "if the georeferences can be trusted, set compare.assume_registered");
-        caveat = "not registered, the georeferences were trusted: " + caveat;
+        out.alignment.reason =
+            "not registered, the georeferences were trusted: " + out.alignment.reason;
         out.alignment.target_from_reference = {};
         out.alignment.model = "identity";
     } else if (!large && !out.alignment.target_from_reference.is_identity()) {
@@ -107,7 +108,21 @@ CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOpti
         };
         progress.step(after.id);
     }
+    return out;
+}
 
+}  // namespace
+
+CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOptions& options,
+                            Progress& progress) {
+    CompareOutcome out;
+    if (judged_in_frame_of_after(before, after, options.georef)) {
+        out = judge(after, before, options, progress);
+        turn(out, image_grid(before, options.georef));
+    } else {
+        out = judge(before, after, options, progress);
+    }
+    const Grid twin = metric_twin(out.grid);
     Report& report = out.report;
     report.software = {"fenceline", version(), ""};
     report.simulated = before.simulated || after.simulated;
@@ -121,9 +136,10 @@ CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOpti
         report_scene(out.before.info, out.before.usable_fraction, true, itself, unchanged),
         report_scene(out.after.info, out.after.usable_fraction, false, out.alignment,
                      out.normalization)};
-    report.scenes[1].reason = caveat;
+    report.scenes[1].reason = out.alignment.reason;
     if (!out.map.note.empty()) report.scenes[1].notes.push_back("difference: " + out.map.note);
-    report.changes = changes_of_pair(out.map, out.before.info, out.after.info, working);
+    report.changes =
+        changes_of_pair(out.map, out.before.info, out.after.info, with_metric_crs(out.grid));
     report.findings = write_findings(report, {});
     return out;
 }

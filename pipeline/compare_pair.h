@@ -56,8 +56,9 @@ struct CompareOutcome {
     std::function<void(int y, std::uint8_t* change, float* probability)> map_row;
     Alignment alignment;          ///< of AFTER to BEFORE
     Normalization normalization;  ///< of AFTER to BEFORE
-    Scene before,
-        after;  ///< on the grid, registered and normalised; their raster's grid is in metres
+    /// Registered and normalised, in the frame in which they were judged (pair_order.h: BEFORE's or
+    /// AFTER's); their raster's grid is in metres. Without pixels for large pairs.
+    Scene before, after;
 };
 
 /// The straight line for one pair of rasters, of any CRS, GSD and bands, no site: observe, align,

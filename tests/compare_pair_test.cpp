@@ -97,6 +97,25 @@ int class_at(const CompareOutcome& out, int x, int y) {
     return change[static_cast<std::size_t>(x)];
 }
 
+/// All that a map says, to be compared byte by byte.
+std::string bytes_of(const CompareOutcome& out) {
+    const auto columns = static_cast<std::size_t>(out.grid.width);
+    std::vector<std::uint8_t> change(columns);
+    std::vector<float> probability(columns);
+    std::string bytes;
+    for (int y = 0; y < out.grid.height; ++y) {
+        out.map_row(y, change.data(), probability.data());
+        bytes.append(reinterpret_cast<const char*>(change.data()), columns);
+        bytes.append(reinterpret_cast<const char*>(probability.data()), sizeof(float) * columns);
+    }
+    for (const ChangeObject& object : out.map.objects) {
+        for (const Point& p : object.outline_px)
+            bytes.append(reinterpret_cast<const char*>(&p), sizeof p);
+        bytes.append(reinterpret_cast<const char*>(&object.log_odds), sizeof object.log_odds);
+    }
+    return bytes;
+}
+
 Grid utm_grid(int width, int height, double gsd) {
     const Point corner = Transform("EPSG:4326", utm_crs({127, 40}))(Point{127, 40});
     return {wkt_of(utm_crs({127, 40})),
@@ -168,6 +187,56 @@ TEST_F(Village, TheShiftIsEastAndNorthOnATurnedGridToo) {
     EXPECT_NEAR(out.report.scenes[1].registration->dy_m, 0, 0.1);
 }
 
+TEST_F(Village, TheOtherWayRoundIsTheMirroredAnswer) {
+    // The later image lies 3.2 px further west on a grid that starts 4 px further north.
+    const Grid grid = utm_grid(256, 240, 0.5);
+    Grid other = grid;
+    other.geotransform[3] += 2;
+    const SceneInfo before = write("before", grid, 0.5, 0.5, false),
+                    after = write("after", other, 0.5, 0.5, true, 1.6);
+    ASSERT_EQ(before.datetime, after.datetime);
+    Progress progress;
+    SceneInfo dated = before, later = after;
+    dated.datetime = Time{1000};
+    later.datetime = Time{2000};
+    dated.datetime_from = later.datetime_from = "csv";
+    const CompareOutcome there = compare_pair(dated, later, {}, progress),
+                         back = compare_pair(later, dated, {}, progress);
+    EXPECT_EQ(there.grid, grid);
+    EXPECT_EQ(back.grid, other);
+    const auto &one = *there.report.scenes[1].registration,
+               &two = *back.report.scenes[1].registration;
+    EXPECT_EQ(one.dx_m, -two.dx_m);
+    EXPECT_EQ(one.dy_m, -two.dy_m);
+    EXPECT_EQ(one.rmse_m, two.rmse_m);
+    const Point p{100, 120},
+        there_p = there.alignment.target_from_reference(p),
+        again = back.alignment.target_from_reference(other.px_from_map(grid.map_from_px(there_p)));
+    EXPECT_NEAR(grid.px_from_map(other.map_from_px(again)).x, p.x, 0.01);
+    EXPECT_NEAR(grid.px_from_map(other.map_from_px(again)).y, p.y, 0.01);
+    ASSERT_EQ(there.report.changes.size(), back.report.changes.size());
+    EXPECT_EQ(there.report.changes.front().kind, "new_building");
+    EXPECT_EQ(back.report.changes.front().kind, "removed_building");
+    EXPECT_NEAR(there.report.changes.front().area_m2, back.report.changes.front().area_m2, 0.5);
+    EXPECT_NEAR(there.normalization.bands[1].gain * back.normalization.bands[1].gain, 1, 1e-9);
+    // Every pixel of the one map is that of the other at the registered place, by whole pixels.
+    int changed = 0;
+    for (int y = 20; y < 220; ++y)
+        for (int x = 20; x < 230; ++x) {
+            const Point q = other.px_from_map(
+                grid.map_from_px(there.alignment.target_from_reference({x + 0.5, y + 0.5})));
+            const double fx = q.x - std::floor(q.x), fy = q.y - std::floor(q.y);
+            if (std::min({fx, 1 - fx, fy, 1 - fy}) < 0.02) continue;  // on the edge of a pixel
+            const int a = class_at(there, x, y),
+                      b = class_at(back, static_cast<int>(q.x), static_cast<int>(q.y));
+            ASSERT_EQ(a, b == 1 ? 2 : b == 2 ? 1 : b) << x << ", " << y;
+            changed += a == 1;
+        }
+    EXPECT_GT(changed, 300);
+    // Undated: by their hashes, which are not known here, so in the order given.
+    EXPECT_EQ(bytes_of(compare_pair(before, after, {}, progress)), bytes_of(there));
+}
+
 TEST_F(Village, OneBandAgainstThreeAndEightBitsAgainstSixteen) {
     const Grid grid = utm_grid(256, 240, 0.5);
     const SceneInfo colour = write("colour", grid, 0.5, 0.5, false);
@@ -213,25 +282,6 @@ TEST_F(Village, ImagesThatDoNotMeetAreRefusedWithBothExtents) {
         EXPECT_NE(std::string(error.what()).find("127.0"), std::string::npos) << error.what();
         EXPECT_NE(std::string(error.what()).find("127.5"), std::string::npos) << error.what();
     }
-}
-
-/// All that a map says, to be compared byte by byte.
-std::string bytes_of(const CompareOutcome& out) {
-    const auto columns = static_cast<std::size_t>(out.grid.width);
-    std::vector<std::uint8_t> change(columns);
-    std::vector<float> probability(columns);
-    std::string bytes;
-    for (int y = 0; y < out.grid.height; ++y) {
-        out.map_row(y, change.data(), probability.data());
-        bytes.append(reinterpret_cast<const char*>(change.data()), columns);
-        bytes.append(reinterpret_cast<const char*>(probability.data()), sizeof(float) * columns);
-    }
-    for (const ChangeObject& object : out.map.objects) {
-        for (const Point& p : object.outline_px)
-            bytes.append(reinterpret_cast<const char*>(&p), sizeof p);
-        bytes.append(reinterpret_cast<const char*>(&object.log_odds), sizeof object.log_odds);
-    }
-    return bytes;
 }
 
 TEST_F(Village, ALargePairGoesStripByStripAndSaysTheSameWhateverTilesAndThreads) {

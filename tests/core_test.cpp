@@ -67,6 +67,28 @@ TEST(Geometry, ResamplesClosedLinesEvenly) {
     EXPECT_NEAR(distance_to_ring(square, {5, 12}), 2, 1e-12);
 }
 
+TEST(Warp, InverseLeadsBack) {
+    Warp warp;
+    warp.affine.a = {3.2, 1.002, -0.004, -7.5, 0.003, 0.997};
+    warp.local.spacing_px = 64;
+    warp.local.columns = 9;
+    warp.local.rows = 7;
+    for (int j = 0; j < 7; ++j)
+        for (int i = 0; i < 9; ++i) {
+            warp.local.dx.push_back(
+                static_cast<float>(1.5 * std::sin(0.7 * i) * std::cos(0.5 * j)));
+            warp.local.dy.push_back(static_cast<float>(1.1 * std::cos(0.6 * i + 0.4 * j)));
+        }
+    const Warp back = inverse(warp, 500, 380);
+    for (double y = 12; y < 370; y += 13.7)
+        for (double x = 12; x < 490; x += 17.3) {
+            const Point p = warp(back({x, y}));
+            EXPECT_NEAR(p.x, x, 0.02);
+            EXPECT_NEAR(p.y, y, 0.02);
+        }
+    EXPECT_TRUE(inverse({}, 500, 380).is_identity());
+}
+
 TEST(Warp, LocalFieldIsExactAtNodesAndLinearBetween) {
     LocalField field{10, 5, 4, std::vector<float>(20), std::vector<float>(20)};
     for (int j = 0; j < 4; ++j)

@@ -39,4 +39,35 @@ Point LocalField::operator()(Point p) const {
     return sum;
 }
 
+Warp inverse(const Warp& warp, int width, int height) {
+    const auto& a = warp.affine.a;
+    const double det = a[1] * a[5] - a[2] * a[4];
+    Warp out;
+    out.affine.a = {(a[2] * a[3] - a[0] * a[5]) / det, a[5] / det,  -a[2] / det,
+                    (a[0] * a[4] - a[1] * a[3]) / det, -a[4] / det, a[1] / det};
+    if (warp.is_identity()) return {};
+    if (warp.local.columns <= 0) return out;
+    LocalField& field = out.local;
+    field.spacing_px = warp.local.spacing_px / 3;
+    field.columns = static_cast<int>(std::ceil(width / field.spacing_px)) + 1;
+    field.rows = static_cast<int>(std::ceil(height / field.spacing_px)) + 1;
+    const auto nodes =
+        static_cast<std::size_t>(field.columns) * static_cast<std::size_t>(field.rows);
+    field.dx.reserve(nodes);
+    field.dy.reserve(nodes);
+    for (int j = 0; j < field.rows; ++j)
+        for (int i = 0; i < field.columns; ++i) {
+            const Point p{i * field.spacing_px, j * field.spacing_px}, start = out.affine(p);
+            Point found = start;
+            // The field bends little, so what is missing shrinks by a hundredth each time.
+            for (int round = 0; round < 6; ++round) {
+                const Point missing = p - warp(found);
+                found = found + missing;
+            }
+            field.dx.push_back(static_cast<float>(found.x - start.x));
+            field.dy.push_back(static_cast<float>(found.y - start.y));
+        }
+    return out;
+}
+
 }  // namespace fenceline
