@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/projection.h"
 #include "core/version.h"
+#include "pair_buildings.h"
 #include "pair_grid.h"
 #include "pair_order.h"
 #include "report_parts.h"
@@ -21,10 +22,11 @@ namespace {
 void check_memory(const Grid& grid, int bands, std::size_t allowed) {
     const auto pixels =
         static_cast<std::size_t>(grid.width) * static_cast<std::size_t>(grid.height);
-    // Two scenes, the luminances, and what is kept of every pixel, twice while it is put away.
+    // Two scenes, the luminances, what is kept of every pixel, twice while it is put away, and the
+    // planes in which buildings are looked for.
     const std::size_t needed =
         pixels * (2 * (static_cast<std::size_t>(std::max(1, bands)) * sizeof(float) + 2) +
-                  8 * sizeof(float));
+                  14 * sizeof(float));
     if (needed > allowed)
         throw DataError("BEFORE",
                         fmt::format("{} × {} pixels need about {} MiB, --max-memory allows {}",
@@ -106,6 +108,7 @@ CompareOutcome judge(const SceneInfo& before, const SceneInfo& after, const Comp
         out.map_row = [scores](int y, std::uint8_t* change, float* probability) {
             change_map_row(*scores, y, change, probability);
         };
+        tell_buildings(out, twin.gsd(), options.min_building_probability);
         progress.step(after.id);
     }
     return out;

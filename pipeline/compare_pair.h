@@ -21,7 +21,9 @@ struct CompareOptions {
     NormalizeOptions normalize;
     DifferenceOptions difference;
     GeorefOptions georef;
-    double min_object_probability = 0.82;  ///< of a structure's change, finer than 2.5 m
+    double min_object_probability = 0.82;   ///< of a structure's change, finer than 2.5 m
+    double max_surface_share = 0.01;        ///< of changed ground and vegetation, finer than 2.5 m
+    double min_building_probability = 0.5;  ///< of a building's change; pairs held in memory
     bool assume_registered =
         false;  ///< take the georeferences as they are when registration finds no support
     std::size_t max_memory_bytes = std::size_t{2048} << 20;
@@ -41,6 +43,12 @@ void describe(CompareOptions& o, Visitor&& v) {
     v("compare.min_object_probability", o.min_object_probability, Range{0, 0.99}, "",
       "probability from which on a changed structure is one, where pixels are finer than 2.5 m (a "
       "pair has no later looks that could tell)");
+    v("compare.max_surface_share", o.max_surface_share, Range{0, 1}, "",
+      "share of changed ground and vegetation above which it is a season, where pixels are finer "
+      "than 2.5 m (at most difference.max_surface_share)");
+    v("compare.min_building_probability", o.min_building_probability, Range{0.01, 0.99}, "",
+      "probability from which on a building that one image shows, or both differently, has changed "
+      "(pairs of up to 16 million pixels of less than about 2 m)");
     describe(o.observe, v);
     describe(o.align, v);
     describe(o.normalize, v);

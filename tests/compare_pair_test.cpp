@@ -21,6 +21,8 @@
 #include "core/projection.h"
 #include "output/change_map_writer.h"
 #include "output/raster_writer.h"
+#include "pair_buildings.h"
+#include "pair_order.h"
 
 namespace fenceline {
 namespace {
@@ -233,8 +235,55 @@ TEST_F(Village, TheOtherWayRoundIsTheMirroredAnswer) {
             changed += a == 1;
         }
     EXPECT_GT(changed, 300);
-    // Undated: by their hashes, which are not known here, so in the order given.
-    EXPECT_EQ(bytes_of(compare_pair(before, after, {}, progress)), bytes_of(there));
+    EXPECT_FALSE(judged_in_frame_of_after(dated, later, {}));
+    EXPECT_TRUE(judged_in_frame_of_after(later, dated, {}));
+    dated.datetime.reset();  // undated: by their hashes
+    dated.sha256 = "5";
+    later.sha256 = "3";
+    EXPECT_TRUE(judged_in_frame_of_after(dated, later, {}));
+    EXPECT_FALSE(judged_in_frame_of_after(later, dated, {}));
+    const SceneInfo coarser = write("coarser", utm_grid(128, 120, 1), 1, 1, true);
+    EXPECT_FALSE(judged_in_frame_of_after(dated, coarser, {})) << "its grid is another one";
+}
+
+TEST_F(Village, AChangedBuildingHasItsWallsForAnOutline) {
+    const Grid grid = utm_grid(256, 240, 0.5);
+    const SceneInfo before = write("before", grid, 0.5, 0.5, false),
+                    after = write("after", grid, 0.5, 0.5, true);
+    Progress progress;
+    const CompareOutcome out = compare_pair(before, after, {}, progress);
+    int houses = 0;
+    for (const ChangeObject& object : out.map.objects) {
+        if (object.change_class != ChangeClass::appeared) continue;
+        ++houses;
+        double both = 0, either = 0;  // the house: 60-76 m east, 20-29 m south
+        for (int y = 0; y < 240; ++y)
+            for (int x = 0; x < 256; ++x) {
+                const bool found = contains(object.outline_px, {x + 0.5, y + 0.5}),
+                           truth = x >= 120 && x < 152 && y >= 40 && y < 58;
+                both += found && truth;
+                either += found || truth;
+                if (found && truth) {
+                    EXPECT_EQ(class_at(out, x, y), 1) << "the map shows it, too";
+                }
+            }
+        EXPECT_GT(both, 0.6 * either);
+    }
+    EXPECT_EQ(houses, 1);
+}
+
+TEST(PairBuildings, EvidenceSpeaksForChange) {
+    // In one image only: more sure with the difference and with the pixels between the walls.
+    EXPECT_GT(building_change_log_odds(5, -5, 0.8, 0, 0), 2);
+    EXPECT_LT(building_change_log_odds(1, -1, 0.02, 0, 0), -4);
+    EXPECT_GT(building_change_log_odds(5, -5, 0.5, 0, 0),
+              building_change_log_odds(5, -1, 0.5, 0, 0));
+    // In both: a roof that only looks otherwise is none; one that has grown in its place is; two
+    // that lie beside each other are not one.
+    EXPECT_LT(building_change_log_odds(5, 5, 0.3, 0.02, 0.5), -1);
+    EXPECT_GT(building_change_log_odds(5, 5, 0.7, 0.4, 0.5), 0.5);
+    EXPECT_GT(building_change_log_odds(5, 5, 0.5, -0.4, 0.5),
+              building_change_log_odds(5, 5, 0.5, -0.4, 5));
 }
 
 TEST_F(Village, OneBandAgainstThreeAndEightBitsAgainstSixteen) {

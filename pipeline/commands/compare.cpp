@@ -35,6 +35,7 @@ CommandOutput compare(const CompareArguments& arguments, const Common& common, P
     StagedOutput out(arguments.out, arguments.overwrite);
     options.scratch_dir = out.folder();
     options.difference.min_object_probability = options.min_object_probability;
+    options.difference.max_fine_surface_share = options.max_surface_share;
     const CompareOutcome done =
         compare_pair(std::move(before), std::move(after), options, progress);
     const std::string json = report_json(done.report);

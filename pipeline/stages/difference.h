@@ -23,6 +23,9 @@ struct DifferenceOptions {
     /// tells by later looks what a pair alone must: compare_pair() sets more.
     double min_object_probability = 0;
     double min_surface_m2 = 150;  ///< vegetation and ground change
+    /// The same where pixels are finer than 2.5 m: a pair alone cannot tell a few changed fields
+    /// from earthworks. compare_pair() sets less.
+    double max_fine_surface_share = 1;
     double max_surface_share =
         0.2;  ///< more changed surface than this is a season, not a list of objects
 };

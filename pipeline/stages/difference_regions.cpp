@@ -539,12 +539,16 @@ ChangeMap finish_difference(DifferenceScores& s, const DifferenceOptions& option
         rules.is_structure = false;
         rules.least_m2 = options.min_surface_m2;
         rules.least_odds = -1e30;
-        if (changed_surface_share(s, rules) <= options.max_surface_share) {
+        const double most = s.statistics.coarse ? options.max_surface_share
+                                                : std::min(options.max_surface_share,
+                                                           options.max_fine_surface_share);
+        if (changed_surface_share(s, rules) <= most) {
             find_regions(s, rules, map.objects);
         } else {
-            add_note(map.note,
-                     "most of the surface differs (season, snow or haze): vegetation and ground "
-                     "change are not told");
+            add_note(
+                map.note,
+                "too much of the surface differs (season, snow or haze): vegetation and ground "
+                "change are not told");
         }
     } catch (const cv::Exception& error) {
         add_note(map.note, std::string("objects could not be formed: ") + error.what());
