@@ -305,6 +305,31 @@ TEST(Difference, RowsOnAShelfSayWhatTheWholeSays) {
     expect_same(map, whole);
 }
 
+TEST(Difference, OfTooManyObjectsTheSurestAreListedAndTheRestCounted) {
+    std::vector<Building> more = standing();
+    for (int k = 0; k < 5; ++k) more.push_back({20.0 + 44 * k, 80.0 + (k % 2) * 66, 22, 14});
+    const Scene before = camp(256, standing(), {}), after = camp(256, more, {});
+    DifferenceOptions options;
+    options.max_surface_share = 0;  // structures only
+    const ChangeMap all = difference(before, after, 0.3, options);
+    ASSERT_GE(all.objects.size(), 3U);
+    EXPECT_EQ(all.note.find("are listed"), std::string::npos);
+    options.max_objects = 2;
+    const ChangeMap few = difference(before, after, 0.3, options);
+    ASSERT_EQ(few.objects.size(), 2U);
+    EXPECT_NE(few.note.find("2 of " + std::to_string(all.objects.size()) + " changes are listed"),
+              std::string::npos)
+        << few.note;
+    std::vector<double> odds;
+    for (const ChangeObject& object : all.objects) odds.push_back(object.log_odds);
+    std::sort(odds.rbegin(), odds.rend());
+    for (const ChangeObject& object : few.objects) EXPECT_GE(object.log_odds, odds[1]);
+    EXPECT_LE(few.objects[0].centre_px.y, few.objects[1].centre_px.y);
+    for (int y = 0; y < 256; ++y)
+        for (int x = 0; x < 256; ++x)
+            ASSERT_EQ(few.change_class.at(x, y), all.change_class.at(x, y));
+}
+
 TEST(Difference, HiddenGroundIsNotObservedAndHidesNoChangeElsewhere) {
     Scene before = camp(256, standing(), {});
     const Scene after = camp(256, with_new(), {.noise_seed = 2});

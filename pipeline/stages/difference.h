@@ -26,6 +26,8 @@ struct DifferenceOptions {
     /// The same where pixels are finer than 2.5 m: a pair alone cannot tell a few changed fields
     /// from earthworks. compare_pair() sets less.
     double max_fine_surface_share = 1;
+    /// Listed; of more, the structures first, then the surest, then the largest. The map shows all.
+    int max_objects = 20000;
     double max_surface_share =
         0.2;  ///< more changed surface than this is a season, not a list of objects
 };
@@ -42,6 +44,8 @@ void describe(DifferenceOptions& o, Visitor&& v) {
       "smallest object of changed vegetation or ground");
     v("difference.max_surface_share", o.max_surface_share, Range{0, 1}, "",
       "share of changed surface above which it is a season, not a list of objects");
+    v("difference.max_objects", o.max_objects, Range{1, 10000000}, "",
+      "most changes that are listed; of more, the surest and largest (the map shows all)");
 }
 
 /// CONTRACT.md, change maps.

@@ -340,12 +340,50 @@ void paint(const DifferenceScores& s, const std::vector<RegionRun>& runs, std::u
     }
 }
 
-/// Regions of the whole image, top to bottom: those that are change are painted and listed.
-void find_regions(DifferenceScores& s, const Rules& rules, std::vector<ChangeObject>& objects) {
+/// The objects worth listing: of more than `most`, the surest, then the largest, then the first in
+/// reading order, whatever the order in which they come. Memory goes with `most`.
+class ListedObjects {
+  public:
+    explicit ListedObjects(std::size_t most) : most_(most) {}
+    void add(std::pair<std::int32_t, std::int32_t> first_pixel, ChangeObject object) {
+        ++seen_;
+        found_.emplace_back(first_pixel, std::move(object));
+        if (found_.size() >= 2 * most_) keep_best();
+    }
+    std::size_t seen() const { return seen_; }
+    /// By place: top to bottom, left to right.
+    std::vector<ChangeObject> take() {
+        keep_best();
+        std::sort(found_.begin(), found_.end(),
+                  [](const auto& a, const auto& b) { return a.first < b.first; });
+        std::vector<ChangeObject> objects;
+        for (auto& [place, object] : found_) objects.push_back(std::move(object));
+        found_.clear();
+        return objects;
+    }
+
+  private:
+    void keep_best() {
+        if (found_.size() <= most_) return;
+        std::nth_element(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(most_),
+                         found_.end(), [](const auto& a, const auto& b) {
+                             return std::tuple(-a.second.log_odds, -a.second.area_m2, a.first) <
+                                    std::tuple(-b.second.log_odds, -b.second.area_m2, b.first);
+                         });
+        found_.resize(most_);
+    }
+    std::size_t most_, seen_ = 0;
+    std::vector<std::pair<std::pair<std::int32_t, std::int32_t>, ChangeObject>> found_;
+};
+
+/// Regions of the whole image, top to bottom: those that are change are painted and listed, `most`
+/// of them at the most. Returns how many there are.
+std::size_t find_regions(DifferenceScores& s, const Rules& rules, std::size_t most,
+                         std::vector<ChangeObject>& objects) {
     kernels::RunComponents components;
     RunPool pool(s.shelf, s.place(s.height));
     std::vector<Region> regions;
-    std::vector<std::pair<std::pair<std::int32_t, std::int32_t>, ChangeObject>> found;
+    ListedObjects found(most);
     const auto finish = [&](Region& region) {
         const auto pixels = static_cast<double>(region.pixels);
         const double odds =
@@ -379,7 +417,7 @@ void find_regions(DifferenceScores& s, const Rules& rules, std::vector<ChangeObj
         // its null.
         object.log_odds = rules.is_structure ? odds : 0.5;
         object.probability = logistic(object.log_odds);
-        found.emplace_back(std::pair(region.y0, region.first_x), std::move(object));
+        found.add({region.y0, region.first_x}, std::move(object));
     };
     const auto take_row = [&] {
         regions.resize(components.label_count());
@@ -440,9 +478,8 @@ void find_regions(DifferenceScores& s, const Rules& rules, std::vector<ChangeObj
     }
     components.end();
     take_row();
-    std::sort(found.begin(), found.end(),
-              [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (auto& [place, object] : found) objects.push_back(std::move(object));
+    for (ChangeObject& object : found.take()) objects.push_back(std::move(object));
+    return found.seen();
 }
 
 /// Share of the seen ground whose surface differs.
@@ -535,21 +572,27 @@ ChangeMap finish_difference(DifferenceScores& s, const DifferenceOptions& option
         if (!s.statistics.coarse && options.min_object_probability > options.min_probability)
             rules.least_odds =
                 std::log(options.min_object_probability / (1 - options.min_object_probability));
-        find_regions(s, rules, map.objects);
+        const auto most = static_cast<std::size_t>(std::max(1, options.max_objects));
+        std::size_t count = find_regions(s, rules, most, map.objects);
         rules.is_structure = false;
         rules.least_m2 = options.min_surface_m2;
         rules.least_odds = -1e30;
-        const double most = s.statistics.coarse ? options.max_surface_share
-                                                : std::min(options.max_surface_share,
-                                                           options.max_fine_surface_share);
-        if (changed_surface_share(s, rules) <= most) {
-            find_regions(s, rules, map.objects);
+        const double most_surface = s.statistics.coarse ? options.max_surface_share
+                                                        : std::min(options.max_surface_share,
+                                                                   options.max_fine_surface_share);
+        if (changed_surface_share(s, rules) <= most_surface) {
+            count += find_regions(s, rules, std::max<std::size_t>(1, most - map.objects.size()),
+                                  map.objects);
         } else {
             add_note(
                 map.note,
                 "too much of the surface differs (season, snow or haze): vegetation and ground "
                 "change are not told");
         }
+        if (map.objects.size() < count)
+            add_note(map.note,
+                     std::to_string(map.objects.size()) + " of " + std::to_string(count) +
+                         " changes are listed, the surest and largest; the map shows all");
     } catch (const cv::Exception& error) {
         add_note(map.note, std::string("objects could not be formed: ") + error.what());
     }
