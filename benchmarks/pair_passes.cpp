@@ -163,6 +163,10 @@ void plain_mad(const std::string& before, const std::string& after, const std::s
     const auto width = static_cast<std::size_t>(files.width);
     const std::size_t count = kernels::moment_count(channels);
     std::vector<std::vector<double>> part(static_cast<std::size_t>(files.strips()));
+    // Whole numbers near the means, once those are known: what is left of a sample is exact, and
+    // small, so that the difference of two sums that nearly cancel keeps its digits in single
+    // precision.
+    std::vector<int> middle(static_cast<std::size_t>(channels), 0);
     const auto rows_of = [&](const PairFiles::Strip& strip, int y,
                              std::vector<std::vector<float>>& rows,
                              std::vector<const float*>& pointers) {
@@ -174,7 +178,8 @@ void plain_mad(const std::string& before, const std::string& after, const std::s
                                         static_cast<std::size_t>(c % bands) * plane +
                                         static_cast<std::size_t>(y) * width;
             float* to = rows[static_cast<std::size_t>(c)].data();
-            for (std::size_t x = 0; x < width; ++x) to[x] = static_cast<float>(from[x]);
+            const int less = middle[static_cast<std::size_t>(c)];
+            for (std::size_t x = 0; x < width; ++x) to[x] = static_cast<float>(from[x] - less);
             pointers.push_back(to);
         }
     };
@@ -205,6 +210,11 @@ void plain_mad(const std::string& before, const std::string& after, const std::s
     if (!written) throw std::runtime_error(CPLGetLastErrorMsg());
     written->SetGeoTransform(files.transform.data());
     written->SetProjection(files.projection.c_str());
+    for (std::size_t b = 0; b < static_cast<std::size_t>(bands); ++b) {
+        middle[b] = static_cast<int>(std::lround(mad.mean_first[b]));
+        middle[static_cast<std::size_t>(bands) + b] =
+            static_cast<int>(std::lround(mad.mean_second[b]));
+    }
     std::vector<std::vector<float>> weights;
     std::vector<float> constants;
     for (int v = 0; v < bands; ++v) {
@@ -213,11 +223,12 @@ void plain_mad(const std::string& before, const std::string& after, const std::s
         double constant = 0;
         for (std::size_t b = 0; b < mad.a[i].size(); ++b) {
             row.push_back(static_cast<float>(mad.a[i][b]));
-            constant -= mad.a[i][b] * mad.mean_first[b];
+            constant -= mad.a[i][b] * (mad.mean_first[b] - middle[b]);
         }
         for (std::size_t b = 0; b < mad.b[i].size(); ++b) {
             row.push_back(static_cast<float>(-mad.b[i][b]));
-            constant += mad.b[i][b] * mad.mean_second[b];
+            constant +=
+                mad.b[i][b] * (mad.mean_second[b] - middle[static_cast<std::size_t>(bands) + b]);
         }
         weights.push_back(row);
         constants.push_back(static_cast<float>(constant));

@@ -25,8 +25,7 @@ struct CompareArguments {
 
 CommandOutput compare(const CompareArguments& arguments, const Common& common, Progress& progress) {
     StagedOutput::check(arguments.out, arguments.overwrite);
-    SceneInfo before = single_image(arguments.before, arguments.options.georef);
-    SceneInfo after = single_image(arguments.after, arguments.options.georef);
+    auto [before, after] = image_pair(arguments.before, arguments.after, arguments.options.georef);
     if (after.id == before.id) after.id += "-after";
     if (common.dry_run) return would_use({before.path, after.path}, arguments.out);
     CommandOutput output;

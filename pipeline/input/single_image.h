@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "input/image_io.h"
@@ -10,5 +11,8 @@ namespace fenceline {
 /// name; may stay unknown) and its hash. Throws UsageError when there is no such file, DataError
 /// when it cannot be used.
 SceneInfo single_image(const std::string& path, const GeorefOptions& georef);
+/// Two of them at a time; what is wrong with the first is said first.
+std::array<SceneInfo, 2> image_pair(const std::string& first, const std::string& second,
+                                    const GeorefOptions& georef);
 
 }  // namespace fenceline

@@ -3,6 +3,7 @@
 #include <cpl_conv.h>
 #include <gdal_priv.h>
 #include <ogr_spatialref.h>
+#include <tbb/task_arena.h>
 
 #include <algorithm>
 #include <array>
@@ -235,6 +236,9 @@ void write_cog_rows(const std::string& path, const Grid& grid, int bands, const 
     options = CSLSetNameValue(options, "LEVEL", "1");  // nearly as small here, in half of the time
     options = CSLSetNameValue(options, "PREDICTOR", "YES");
     options = CSLSetNameValue(options, "BLOCKSIZE", "512");
+    // Tiles are compressed by threads of their own and written in order: the file is the same.
+    if (const int threads = tbb::this_task_arena::max_concurrency(); threads > 1)
+        options = CSLSetNameValue(options, "NUM_THREADS", std::to_string(threads).c_str());
     options = CSLSetNameValue(
         options, "OVERVIEW_RESAMPLING",
         metadata.overview_resampling.empty() ? "AVERAGE" : metadata.overview_resampling.c_str());
