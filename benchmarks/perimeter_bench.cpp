@@ -5,12 +5,12 @@
 //       registers the series as `fenceline run` does and keeps its line evidence in FILE. With
 //       JITTER_PX: also FILE.1 … FILE.COPIES, every scene but the first moved by a Gaussian of that
 //       many pixels of the sensor, each axis.
-//   perimeter_bench trace [--without SCENE] [--known DX_M DY_M] [--truth TRUTH.json] [--draw
-//   PREFIX] FILE…
+//   perimeter_bench trace [--without SCENE] [--known DX_M DY_M] [--unknown] [--truth TRUTH.json]
+//   [--draw PREFIX] FILE…
 //       traces each and prints areas, changes and processor seconds; --without leaves a scene out
-//       ("each": one after the other), --known moves the known line. --draw PREFIX: the first and
-//       the last perimeter's scene as PREFIX.SCENE.pgm, with the traced and the true ring in its
-//       pixels as text.
+//       ("each": one after the other), --known moves the known line, --unknown takes it away.
+//       --draw PREFIX: the first and the last perimeter's scene as PREFIX.SCENE.pgm, with the
+//       traced and the true ring in its pixels as text.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -267,6 +267,7 @@ void trace(const Kept& kept, const std::string& name, const Report* truth,
 int trace_all(const std::vector<std::string>& arguments) {
     std::string without, prefix;
     Point shift_m{};
+    bool unknown = false;
     std::optional<Report> truth;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
         if (arguments[i] == "--without") {
@@ -276,12 +277,15 @@ int trace_all(const std::vector<std::string>& arguments) {
             i += 2;
         } else if (arguments[i] == "--draw") {
             prefix = arguments.at(++i);
+        } else if (arguments[i] == "--unknown") {
+            unknown = true;
         } else if (arguments[i] == "--truth") {
             truth = read_report(arguments.at(++i));
         } else {
             Kept kept = read(arguments[i]);
             for (Point& p : kept.known.ring_px)
                 p = p + (1 / kept.grid.gsd()) * Point{shift_m.x, -shift_m.y};
+            if (unknown) kept.known = {};
             const Report* known_truth = truth ? &*truth : nullptr;
             if (without.empty()) {
                 trace(kept, arguments[i], known_truth, prefix);
@@ -317,7 +321,8 @@ int main(int argc, char** argv) {
     }
     fmt::print(stderr,
                "perimeter_bench keep FILE SITES ID IMAGES [JITTER_PX COPIES]\n"
-               "perimeter_bench trace [--without SCENE|each] [--known DX_M DY_M] [--truth FILE] "
+               "perimeter_bench trace [--without SCENE|each] [--known DX_M DY_M] [--unknown] "
+               "[--truth FILE] "
                "[--draw PREFIX] FILE…\n");
     return 2;
 }

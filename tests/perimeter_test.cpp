@@ -669,8 +669,8 @@ TEST(TracePerimeters, GoesAroundWhatTheKnownLineCutsAcross) {
     World world;
     world.width = 460;
     world.height = 380;
-    const Ring wall{{100, 120}, {200, 120}, {205, 75},  {235, 75},
-                    {240, 120}, {360, 120}, {360, 300}, {100, 300}};
+    const Ring wall{{100, 120}, {195, 120}, {200, 85},  {240, 85},
+                    {245, 120}, {360, 120}, {360, 300}, {100, 300}};
     const Ring cut{{100, 120}, {360, 120}, {360, 300}, {100, 300}};
     std::vector<Scene> scenes;
     for (unsigned k = 0; k < 3; ++k) scenes.push_back(render(world, {wall}, 120 + k, 1.0));
@@ -678,9 +678,51 @@ TEST(TracePerimeters, GoesAroundWhatTheKnownLineCutsAcross) {
     const auto result =
         trace_perimeters(world.grid(), run.infos, run.evidence, run.sigma, {cut, std::nullopt}, {});
     ASSERT_EQ(result.perimeters.size(), 3U);
-    // The part that juts out is 3.4 % of the area and a tenth of the length; its tips stay rounded.
+    // The part that juts out is 3.4 % of the area and 8 % of the length; its tips stay rounded.
     EXPECT_NEAR(result.perimeters[0].area_m2 / std::abs(signed_area(wall)), 1, 0.02);
     EXPECT_NEAR(result.perimeters[0].length_m / ring_length(wall), 1, 0.06);
+    // Where the known line is right within 20 m, that line is not its own.
+    PerimeterOptions surer;
+    surer.ribbon_m = 20;
+    const auto kept = trace_perimeters(world.grid(), run.infos, run.evidence, run.sigma,
+                                       {cut, std::nullopt}, surer);
+    ASSERT_EQ(kept.perimeters.size(), 3U);
+    EXPECT_NEAR(kept.perimeters[0].area_m2 / std::abs(signed_area(cut)), 1, 0.015);
+}
+
+TEST(TracePerimeters, FindsTheWallWhereNoLineIsKnown) {
+    World world;
+    world.width = 460;
+    world.height = 380;
+    const Ring wall{{100, 120}, {230, 100}, {360, 120}, {340, 300}, {110, 290}};
+    const Ring ring_road{{60, 60}, {420, 50}, {430, 350}, {50, 340}};
+    std::vector<Scene> scenes;
+    for (unsigned k = 0; k < 3; ++k)
+        scenes.push_back(render(world, {wall}, 140 + k, 1.0, {ring_road}));
+    const Looks run = look_at_lines(scenes);
+    const auto result = trace_perimeters(world.grid(), run.infos, run.evidence, run.sigma, {}, {});
+    ASSERT_EQ(result.perimeters.size(), 3U);
+    ASSERT_TRUE(result.found);
+    EXPECT_TRUE(result.found->unrivalled);
+    EXPECT_NEAR(result.perimeters[0].area_m2 / std::abs(signed_area(wall)), 1, 0.02);
+    EXPECT_TRUE(result.changes.empty());
+    ASSERT_FALSE(result.notes.empty());
+    EXPECT_NE(result.notes[0].find("No line is known"), std::string::npos);
+}
+
+TEST(TracePerimeters, TakesNoRingRoadForAWall) {
+    World world;
+    world.width = 460;
+    world.height = 380;
+    const Ring ring_road{{60, 60}, {420, 50}, {430, 350}, {50, 340}};
+    std::vector<Scene> scenes;
+    for (unsigned k = 0; k < 3; ++k) scenes.push_back(render(world, {}, 150 + k, 1.0, {ring_road}));
+    const Looks run = look_at_lines(scenes);
+    const auto result = trace_perimeters(world.grid(), run.infos, run.evidence, run.sigma, {}, {});
+    EXPECT_TRUE(result.perimeters.empty());
+    EXPECT_FALSE(result.found);
+    ASSERT_EQ(result.notes.size(), 1U);
+    EXPECT_NE(result.notes[0].find("no perimeter was traced"), std::string::npos);
 }
 
 TEST(GoneRun, IsWhereMostOfALineWentAndMayCrossTheSeam) {

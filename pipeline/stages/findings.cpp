@@ -204,6 +204,15 @@ struct Writer {
         grade_scenes(grade, scenes);
     }
 
+    /// What rests on a line that nobody has drawn.
+    void grade_found_line(Grade& grade) const {
+        if (!perimeter.found) return;
+        if (perimeter.found->unrivalled)
+            grade.lower(1, "no line was known: the clearest closed line was taken for it");
+        else
+            grade.lower(0, "no line was known, and another closed line is nearly as clear");
+    }
+
     /// How probable a statement may be called that rests on these changes.
     static double most_for(const std::vector<const ReportChange*>& changes, const Grade& grade) {
         bool provisional = false;
@@ -270,6 +279,7 @@ struct Writer {
                     old_stands = perimeter.changes[i].old_line_stands;
             }
             Grade grade;
+            grade_found_line(grade);
             grade_changes(grade, changes);
             if (supported < 0.7)
                 grade.lower(0,
@@ -354,6 +364,7 @@ struct Writer {
                scene(before)->usable_fraction < 0.7)
             --before;
         Grade grade;
+        grade_found_line(grade);
         std::string statement;
         std::vector<std::string> evidence{scene(first)->id};
         if (before >= 0) {
@@ -420,6 +431,7 @@ struct Writer {
             const double smallest =
                 std::max(min_change_share * area, 1.96 * std::sqrt(2.0) * sigma);
             Grade grade;
+            grade_found_line(grade);
             grade.note(plural(static_cast<int>(run.size()), "look", "looks"));
             if (run.size() == 2) grade.lower(1, "two looks only");
             if (supported < 0.7)
@@ -449,6 +461,7 @@ struct Writer {
             if (p.origin != "given" && (last == nullptr || p.datetime > last->datetime)) last = &p;
         if (last == nullptr) return;
         Grade grade;
+        grade_found_line(grade);
         if (last->supported_fraction < 0.7)
             grade.lower(
                 last->supported_fraction < 0.4 ? 0 : 1,

@@ -13,6 +13,7 @@
 #include "stages/perimeter_growth.h"
 #include "stages/perimeter_looks.h"
 #include "stages/perimeter_measure.h"
+#include "stages/perimeter_proposal.h"
 
 namespace fenceline {
 namespace {
@@ -189,9 +190,10 @@ void place_line(const Series& series, Epoch& epoch, std::span<const int> looks, 
 }
 
 /// The epochs of a ring: the line with all changes up to then, traced once more on the looks that
-/// it was there for. base: the first one as it was traced. first: position in `usable` of the first
-/// look that shows it.
-std::vector<Epoch> epochs_of(const Series& series, const Centreline& ring, Epoch base, int first,
+/// it was there for. known_px: the line as it was known, right within reach_m. base: the first
+/// epoch as it was traced. first: position in `usable` of the first look that shows it.
+std::vector<Epoch> epochs_of(const Series& series, const Ring& known_px, double reach_m,
+                             const Centreline& ring, Epoch base, int first,
                              std::span<const Candidate> changes) {
     std::vector<int> starts{0};
     for (const Candidate& c : changes) starts.push_back(c.change);
@@ -224,7 +226,9 @@ std::vector<Epoch> epochs_of(const Series& series, const Centreline& ring, Epoch
             place_line(series, epoch, looks, 8 * series.unit_m);
             if (shows_walls(series.unit_m)) place_line(series, epoch, looks, 3 * series.unit_m);
         }
-        const auto go_around = [&](const LooksAtLine& shown) {
+        const auto go_around = [&](LooksAtLine shown) {
+            shown.known_px = &known_px;
+            shown.known_within_px = reach_m / series.gsd_m;
             Ring more = with_bypassed_parts(series, shown, epoch.ring_px);
             if (more == epoch.ring_px) return;
             epoch.ring_px = std::move(more);
@@ -242,23 +246,69 @@ std::vector<Epoch> epochs_of(const Series& series, const Centreline& ring, Epoch
     return epochs;
 }
 
+/// A line to begin with where none is known: the clearest closed one that three looks in a row
+/// show, the earliest that do. Empty ring, with a note, when there is none.
+KnownLine find_line(const Series& series, PerimeterResult& result) {
+    constexpr std::size_t kLooks = 3;
+    constexpr double kRival = 0.8;  // of the worth
+    const std::span<const int> all(series.usable);
+    const double pixel_ha = series.gsd_m * series.gsd_m / 1e4;
+    const auto hectares = [&](const ProposedLine& line) {
+        return std::abs(signed_area(line.ring_px)) * pixel_ha;
+    };
+    std::size_t seen = 0;
+    double best_ha = 0, best_worth = 0;
+    for (std::size_t begin = 0; begin < all.size(); begin += kLooks) {
+        const std::size_t from =
+            begin + kLooks > all.size() && all.size() >= kLooks ? all.size() - kLooks : begin;
+        const auto looks = all.subspan(from, std::min(kLooks, all.size() - from));
+        std::vector<ProposedLine> lines = propose_lines(series, looks);
+        seen += lines.size();
+        if (lines.empty()) continue;
+        const ProposedLine& best = lines.front();
+        if (best.worth > best_worth) best_worth = best.worth, best_ha = hectares(best);
+        if (!is_clear(best)) continue;
+        const bool rival = lines.size() > 1 && lines[1].worth > kRival * best.worth;
+        result.found = FoundLine{!rival};
+        const SceneInfo& middle = series.scenes[static_cast<std::size_t>(looks[looks.size() / 2])];
+        result.notes.push_back(fmt::format(
+            "No line is known for this site: the clearest closed line in the images around {}, of "
+            "{:.2f} ha, was taken for its perimeter.{}",
+            scene_name(middle), hectares(best),
+            rival
+                ? fmt::format(" Another one, of {:.2f} ha, is nearly as clear.", hectares(lines[1]))
+                : ""));
+        return {best.ring_px, middle.datetime};
+    }
+    result.notes.push_back(
+        seen == 0
+            ? "No line is known for this site, and no closed line was found: no perimeter was "
+              "traced."
+            : fmt::format("No line is known for this site, and none of {} closed lines that were "
+                          "found shows as much as a wall all the way around (the best encloses "
+                          "{:.2f} ha): no perimeter was traced.",
+                          seen, best_ha));
+    return {};
+}
+
 }  // namespace
 
 PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> scenes,
                                  std::span<const LineEvidence> evidence,
                                  std::span<const double> registration_sigma_m,
-                                 const KnownLine& known, const PerimeterOptions& options) {
+                                 const KnownLine& given, const PerimeterOptions& options) {
     PerimeterResult result;
     const Series series = series_of(grid, scenes, evidence, registration_sigma_m, options);
     if (series.usable.empty()) {
         result.notes.push_back("No scene shows the ground: no perimeter was traced.");
         return result;
     }
-    if (known.ring_px.size() < 3) {
-        result.notes.push_back("No line is known for this site: no perimeter was traced.");
-        return result;
-    }
-    const double reach_m = std::max(options.ribbon_m, 4 * series.resolution_m);
+    constexpr double kFoundWithin = 12;  // U: what is found lies on the line, but for its corners
+    const bool is_given = given.ring_px.size() >= 3;
+    const KnownLine known = is_given ? given : find_line(series, result);
+    if (known.ring_px.empty()) return result;
+    const double ribbon_m = is_given ? options.ribbon_m : kFoundWithin * series.unit_m;
+    const double reach_m = std::max(ribbon_m, 4 * series.resolution_m);
 
     // The known line, first on the looks nearest to its date, then on every look that shows it.
     std::vector<int> nearest = series.usable;
@@ -272,8 +322,8 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         nearest.resize(std::min<std::size_t>(nearest.size(), 3));
     }
     Ring begun = known.ring_px;
-    if (shows_walls(series.unit_m)) {
-        const Point shift = shift_onto_line(series, nearest, begun, options.ribbon_m);
+    if (is_given && shows_walls(series.unit_m)) {
+        const Point shift = shift_onto_line(series, nearest, begun, ribbon_m);
         for (Point& p : begun) p = p + shift;
     }
     Ribbon ribbon =
@@ -302,8 +352,9 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
     const auto first_usable =
         std::find(series.usable.begin(), series.usable.end(), present.front()) -
         series.usable.begin();
-    std::vector<Epoch> epochs = epochs_of(series, ring, {0, base, {}, 0, 0, ribbon, rows},
-                                          static_cast<int>(first_usable), changes);
+    std::vector<Epoch> epochs =
+        epochs_of(series, begun, reach_m, ring, {0, base, {}, 0, 0, ribbon, rows},
+                  static_cast<int>(first_usable), changes);
 
     for (std::size_t e = 0; e < epochs.size(); ++e) {
         const int end =

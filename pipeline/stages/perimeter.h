@@ -88,7 +88,13 @@ struct PerimeterGrowth {
     Interval area_ratio_ci, length_ratio_ci;
 };
 
+/// A line that was found where none is known.
+struct FoundLine {
+    bool unrivalled = false;  ///< no other closed line is nearly as clear
+};
+
 struct PerimeterResult {
+    std::optional<FoundLine> found;  ///< empty when the line was known beforehand
     std::vector<TracedPerimeter> perimeters;
     std::vector<PerimeterChange> changes;
     std::vector<PerimeterGrowth> growth;  ///< one per change, same order

@@ -252,6 +252,12 @@ std::optional<Polyline> bypassed_part(const Series& series, const LooksAtLine& l
     for (int k = stretch.from; k <= stretch.to; ++k) own.push_back(ring[k]);
     Surroundings place = surroundings_of(series, looks, own);
     if (place.gain.empty()) return std::nullopt;
+    // Whoever drew the known line saw the wall: what lies at it leaves it for no edge elsewhere.
+    if (std::all_of(own.begin(), own.end(), [&](Point p) { return looks.is_near_known(p); }))
+        for (int y = 0; y < place.height; ++y)
+            for (int x = 0; x < place.width; ++x)
+                if (!looks.is_near_known(place.origin_px + place.step_px * Point{x + 0.5, y + 0.5}))
+                    place.blocked[place.at(x, y)] = 1;
     // Other parts of the ring are not walked along, nor crossed.
     const double free_px = 2 * place.step_px;
     for (int k = stretch.to + 1; k < stretch.from + ring.count(); ++k) {

@@ -418,6 +418,17 @@ bool stretch_faded(const Series& series, const Centreline& ring, const Candidate
     return before > 0 && after < 0;
 }
 
+/// Whether the ring with a detour encloses what the ring does and the detour's ground (without it,
+/// for a detour inside): one that goes all around the ring, or there and back again, does not.
+bool fits_ring(const Centreline& ring, const Candidate& c) {
+    constexpr double kRight = 0.05;  // of the ring's area
+    const Candidate* const one[] = {&c};
+    const double area = std::abs(signed_area(ring.points_px)),
+                 region = std::abs(signed_area(c.region_px));
+    return std::abs(std::abs(signed_area(with_changes(ring, one))) -
+                    (c.detour.outside ? area + region : area - region)) <= kRight * area;
+}
+
 /// Share of a line's points that lie at another line.
 double share_on(const Polyline& line, const Polyline& other, double near_px) {
     std::size_t on = 0;
@@ -511,11 +522,14 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
 
     // Of several ways, the one with the most metres that came, less those that did not: an outer
     // line that came beats an inner one, and one that is padded with what was there before loses.
-    const auto worth = [&](const Candidate& c) {
-        if (!shows_walls(series.unit_m)) return c.ground;
+    const auto metres_risen = [](const Candidate& c) {
         double sum = 0;
         for (const double rise : c.rise) sum += std::clamp(rise - kRise, -1.0, 1.0);
-        sum *= c.mean.columns_per_piece * c.ribbon.line.step_m;
+        return sum * c.mean.columns_per_piece * c.ribbon.line.step_m;
+    };
+    const auto worth = [&](const Candidate& c) {
+        if (!shows_walls(series.unit_m)) return c.ground;
+        double sum = metres_risen(c);
         // A line within the old one takes its place when that goes, and stands beside it
         // otherwise. One outside speaks for itself, and the more so where the old one went.
         if (old && c.change > first && c.change < count) {
@@ -663,7 +677,14 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
         std::vector<Detour> again;
         if (!placed_by_ground(c)) {
             const std::array<int, 2> exits{c.detour.leaves, c.detour.returns};
-            return search(before, drawn, exits);
+            again = search(before, drawn, exits);
+            // Either search may have found the border itself.
+            for (Detour& d : find_ways(gain_between(series, before, drawn, ring.points_px,
+                                                    series.options.max_detour_m),
+                                       ring, std::span(exits).first(1), std::span(exits).last(1),
+                                       series.gsd_m, series.unit_m, series.options.max_detour_m))
+                again.push_back(std::move(d));
+            return again;
         }
         again.push_back(
             straightened(
@@ -676,7 +697,7 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
     std::vector<Candidate> accepted;
     for (Candidate& c : candidates) {
         if (c.change <= first) continue;
-        if (!is_seen_to_come(c) || !has_risen(c)) continue;
+        if (!is_seen_to_come(c) || !has_risen(c) || !fits_ring(ring, c)) continue;
         const double share =
             std::abs(signed_area(c.region_px)) * series.gsd_m * series.gsd_m / area_m2;
         if (share < series.options.min_change_share) continue;
@@ -745,9 +766,12 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
                 continue;
             const Candidate beyond = look_at_detour(series, grown, d, all.subspan(split));
             const std::optional<Detour> joined = joined_detour(series, ring, c, grown, beyond);
-            if (!joined || beyond.change != c.change || !is_seen_to_come(beyond)) continue;
+            if (!joined || beyond.change != c.change || !is_seen_to_come(beyond) ||
+                metres_risen(beyond) < kLeastRisen * line_length(beyond.path_px) * series.gsd_m)
+                continue;
             Candidate both = look_at_detour(series, ring, *joined, all.subspan(split));
-            if (both.change != c.change || !is_seen_to_come(both)) continue;
+            if (both.change != c.change || !is_seen_to_come(both) || !fits_ring(ring, both))
+                continue;
             c = std::move(both);
             break;
         }
