@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <span>
 
 #include "core/parallel.h"
 #include "kernels/bands.h"
@@ -23,8 +24,13 @@ constexpr float kClearest = 5;  // of log(1 + χ²/N): 12 no-change deviations; 
 /// Of a variate's difference, in units of its spread over the image. Where every variate of both
 /// images is more alike than that (correlation over .97), they differ by resampling and sharpness,
 /// which block averages do not show; less than three such deviations is no change of the ground.
-/// Not at 10 m, where a pixel is as good as a block.
 constexpr double kLeastSigma = 0.25;
+/// From kCoarseGsd on a pixel is as good as a block, so blocks of kCoarseBlock pixels tell: where
+/// the first two variates of theirs are more alike than kAlikeCoarse (.01 to .035 for images and
+/// themselves, moved and with noise; .05 and .11 at least for pairs of the tune cities), what
+/// differs from pixel to pixel is resampling, and both images are smoothed.
+constexpr double kAlikeCoarse = 0.05;
+constexpr int kCoarseBlock = 3;      // px
 constexpr double kLattice = 250000;  // pixels that robust statistics are taken on
 
 const Plane* band_of(const std::vector<const Plane*>& planes, const std::vector<BandRole>& roles,
@@ -204,12 +210,27 @@ PairStatistics pair_statistics(const Pair& pair, const SceneInfo& before, const 
     s.fault = mad.fault;
     if (mad.fault.empty()) {
         const auto n = static_cast<std::size_t>(mad.bands);
-        const bool alike = !s.coarse && std::all_of(mad.sigma.begin(), mad.sigma.end(),
-                                                    [](double v) { return v < kLeastSigma; });
+        const auto all_below = [](std::span<const double> sigma, double limit) {
+            return std::all_of(sigma.begin(), sigma.end(), [&](double v) { return v < limit; });
+        };
+        bool alike = !s.coarse && all_below(mad.sigma, kLeastSigma);
+        if (s.coarse) {
+            // Blocks, so that noise and resampling do not count; the last variates are noise
+            // anyhow.
+            const BlockAverages blocks = block_averages(pair.bands, pair.seen, kCoarseBlock);
+            const MadTransform of_blocks =
+                fit_mad(pointers(blocks.first), pointers(blocks.second), blocks.seen, {});
+            s.smooth = of_blocks.fault.empty() &&
+                       all_below(std::span(of_blocks.sigma).first(std::min<std::size_t>(2, n)),
+                                 kAlikeCoarse);
+            alike = s.smooth;
+        }
         for (std::size_t i = 0; i < n; ++i) {
             std::vector<float> first, second;
             double c1 = 0, c2 = 0;
-            const double sigma = alike ? kLeastSigma : mad.sigma[i];
+            const double sigma =
+                alike ? std::max(s.coarse ? 2 * kLeastSigma : kLeastSigma, mad.sigma[i])
+                      : mad.sigma[i];
             for (std::size_t j = 0; j < n; ++j) {
                 first.push_back(static_cast<float>(mad.a[i][j] / sigma));
                 second.push_back(static_cast<float>(mad.b[i][j] / sigma));
@@ -621,6 +642,8 @@ const PieceEvidence& gather(const Pair& pair, const PairStatistics& s, const Pie
         load(*pair.bands.first[b], piece, first[b]);
         load(*pair.bands.second[b], piece, second[b]);
         reconcile(w.doubt, first[b], second[b]);
+        if (s.smooth)
+            for (Plane* plane : {&first[b], &second[b]}) box_mean(*plane, 1, 1, *plane);
     }
     const int blur = s.coarse ? 1 : 2;
     Plane &chi_square = w.chi_square, &u = w.u, &v = w.v;
@@ -663,6 +686,8 @@ const PieceEvidence& gather(const Pair& pair, const PairStatistics& s, const Pie
     load(pair.luminance_first, piece, light_first);
     load(pair.luminance_second, piece, light_second);
     reconcile(w.doubt, light_first, light_second);
+    if (s.smooth)
+        for (Plane* plane : {&light_first, &light_second}) box_mean(*plane, 1, 1, *plane);
     const int inset_soft = kHalo - s.window / 2 - s.search - 1;
     box_mean(light_first, 1, inset_soft, soft_first);
     box_mean(light_second, 1, inset_soft, soft_second);

@@ -31,6 +31,7 @@ struct PairStatistics {
     bool shadows = false;
     Point shadow_first, shadow_second;  ///< px per metre, away from the sun
     double gsd = 1;
+    bool smooth = false;  ///< coarse, and alike but for resampling: on means of 3 × 3 pixels
     bool coarse = false;  ///< single buildings have no shape, and shadows no length
 };
 
