@@ -145,6 +145,7 @@ std::vector<ProposedLine> propose_lines(const Series& series, std::span<const in
         if (area_m2 < kLeastArea_m2 ||
             area_m2 > kMostShare * series.grid.width * series.grid.height * pixel_m2)
             continue;
+        line.ring_px = simplify_ring(line.ring_px, field.cell_px);  // cells make stairs
         line.contrast = sum / static_cast<double>(along.size());
         const auto quarter = along.begin() + static_cast<std::ptrdiff_t>(along.size() / 4);
         std::nth_element(along.begin(), quarter, along.end());
