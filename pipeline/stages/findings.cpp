@@ -213,6 +213,13 @@ struct Writer {
             grade.lower(0, "no line was known, and another closed line is nearly as clear");
     }
 
+    /// How probable a statement may be called that rests on the line.
+    double of_line(double probability) const {
+        if (!perimeter.found) return probability;
+        return std::min(probability,
+                        perimeter.found->unrivalled ? kMostForProvisional : kMostForDoubtful);
+    }
+
     /// How probable a statement may be called that rests on these changes.
     static double most_for(const std::vector<const ReportChange*>& changes, const Grade& grade) {
         bool provisional = false;
@@ -298,7 +305,7 @@ struct Writer {
                                 with_interval(c.area_m2, ci, area_unit(c.area_m2)), interval),
                     "perimeter_extension",
                     {{"area_m2", c.area_m2}, {"area_m2_low", ci.low}, {"area_m2_high", ci.high}},
-                    std::min(probability, most_for(changes, grade)), grade, evidence);
+                    of_line(std::min(probability, most_for(changes, grade))), grade, evidence);
                 continue;
             }
             for (const TracedPerimeter* p : {a, b})
@@ -329,7 +336,7 @@ struct Writer {
                          const std::vector<std::string>& evidence) {
         const bool grew = ratio >= 1;
         grade_interval(grade, grew ? "growth" : "shrinkage", ratio - 1, ratio_ci, kGrowthWidths);
-        probability = std::min(probability, most_for(changes, grade));
+        probability = of_line(std::min(probability, most_for(changes, grade)));
         // Shrinking turns the interval round: "by 20 % (15–25 %)".
         const double share = 100 * std::abs(ratio - 1);
         const double low = 100 * (grew ? ratio_ci.low - 1 : 1 - ratio_ci.high);
@@ -451,7 +458,7 @@ struct Writer {
                             std::ceil(100 * smallest / area - 1e-9)),
                 "no_change",
                 {{"looks", static_cast<double>(run.size())}, {"smallest_change_m2", smallest}},
-                0.95, grade, evidence);
+                of_line(0.95), grade, evidence);
         }
     }
 
@@ -482,7 +489,7 @@ struct Writer {
             {{"area_m2", last->area_m2},
              {"area_m2_low", last->area_ci.low},
              {"area_m2_high", last->area_ci.high}},
-            0.95, grade, {last->scene});
+            of_line(0.95), grade, {last->scene});
         add(fmt::format(
                 "On {} the perimeter line was {} long.", format_date(last->datetime),
                 with_interval(last->length_m, last->length_ci, length_unit(last->length_m))),
@@ -490,7 +497,7 @@ struct Writer {
             {{"length_m", last->length_m},
              {"length_m_low", last->length_ci.low},
              {"length_m_high", last->length_ci.high}},
-            0.95, of_length, {last->scene});
+            of_line(0.95), of_length, {last->scene});
     }
 
     /// Lines drawn by hand beside the traced ones of the same scene.
