@@ -321,6 +321,28 @@ TEST(Findings, PostsThatCannotBeSeenAreNotCountedAsNone) {
     EXPECT_TRUE(of_kind(findings, "guard_posts").empty());
 }
 
+TEST(Findings, WhereNoPerimeterCouldBeGivenTheReasonIsSaid) {
+    Case c = series({2010, 2011, 2012}, {1000, 0, 1000}, {130, 0, 130});
+    c.perimeter.notes = {"The line could not be seen in 2011-06-01 (s2011)."};
+    const auto findings = write_findings(c.report, c.perimeter, 0.02);
+    const auto it = std::find_if(findings.begin(), findings.end(),
+                                 [](const auto& f) { return f.kind == "not_observable"; });
+    ASSERT_NE(it, findings.end());
+    EXPECT_EQ(it->statement, c.perimeter.notes[0]);
+    EXPECT_EQ(it->evidence, std::vector<std::string>{"s2011"});
+}
+
+TEST(Findings, NothingThatRestsOnAFoundLineHasHighConfidence) {
+    Case c = series({2010, 2011, 2012}, {1000, 1000, 1000}, {130, 130, 130});
+    for (const bool unrivalled : {true, false}) {
+        c.perimeter.found = FoundLine{unrivalled, "no line was known"};
+        for (const auto& f : write_findings(c.report, c.perimeter, 0.02)) {
+            EXPECT_EQ(f.confidence, unrivalled ? "moderate" : "low") << f.statement;
+            EXPECT_NE(f.likelihood, "almost certain") << f.statement;
+        }
+    }
+}
+
 TEST(Findings, SimulatedSeriesSaySoInEveryStatement) {
     Case c = camp25();
     c.report.simulated = true;

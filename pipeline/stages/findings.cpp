@@ -207,10 +207,7 @@ struct Writer {
     /// What rests on a line that nobody has drawn.
     void grade_found_line(Grade& grade) const {
         if (!perimeter.found) return;
-        if (perimeter.found->unrivalled)
-            grade.lower(1, "no line was known: the clearest closed line was taken for it");
-        else
-            grade.lower(0, "no line was known, and another closed line is nearly as clear");
+        grade.lower(perimeter.found->unrivalled ? 1 : 0, perimeter.found->how);
     }
 
     /// How probable a statement may be called that rests on the line.
@@ -750,6 +747,20 @@ struct Writer {
         }
     }
 
+    /// Where no perimeter could be given.
+    void perimeter_unseen() {
+        std::vector<std::string> without;
+        for (std::size_t i = 0; i < used.size(); ++i)
+            if (traced(static_cast<int>(i)) == nullptr) without.push_back(used[i]->id);
+        if (without.empty()) return;
+        for (const std::string& note : perimeter.notes) {
+            Grade grade;
+            grade.note("what the images show of lines");
+            add(note, "not_observable", {{"scenes", static_cast<double>(without.size())}}, 0.95,
+                grade, without);
+        }
+    }
+
     void unseen() {
         bool any_post = false;
         for (const auto& s : report.structures) any_post = any_post || s.kind == "guard_post";
@@ -787,6 +798,7 @@ std::vector<ReportFinding> write_findings(const Report& report, const PerimeterR
     writer.perimeter_size();
     writer.given_lines();
     writer.structures();
+    writer.perimeter_unseen();
     writer.unseen();
     return std::move(writer.findings);
 }

@@ -247,7 +247,8 @@ std::vector<Epoch> epochs_of(const Series& series, const Ring& known_px, double 
 }
 
 /// A line to begin with where none is known: the clearest closed one that three looks in a row
-/// show, the earliest that do. Empty ring, with a note, when there is none.
+/// show, the earliest that do: result.found says which. Empty ring, with a note, when there is
+/// none.
 KnownLine find_line(const Series& series, PerimeterResult& result) {
     constexpr std::size_t kLooks = 3;
     constexpr double kRival = 0.8;  // of the worth
@@ -269,15 +270,15 @@ KnownLine find_line(const Series& series, PerimeterResult& result) {
         if (best.worth > best_worth) best_worth = best.worth, best_ha = hectares(best);
         if (!is_clear(best)) continue;
         const bool rival = lines.size() > 1 && lines[1].worth > kRival * best.worth;
-        result.found = FoundLine{!rival};
         const SceneInfo& middle = series.scenes[static_cast<std::size_t>(looks[looks.size() / 2])];
-        result.notes.push_back(fmt::format(
-            "No line is known for this site: the clearest closed line in the images around {}, of "
-            "{:.2f} ha, was taken for its perimeter.{}",
-            scene_name(middle), hectares(best),
-            rival
-                ? fmt::format(" Another one, of {:.2f} ha, is nearly as clear.", hectares(lines[1]))
-                : ""));
+        result.found = FoundLine{
+            !rival,
+            fmt::format("no line was known: the clearest closed line in the images around {}, of "
+                        "{:.2f} ha, was taken for it{}",
+                        scene_name(middle), hectares(best),
+                        rival ? fmt::format("; another one, of {:.2f} ha, is nearly as clear",
+                                            hectares(lines[1]))
+                              : "")};
         return {best.ring_px, middle.datetime};
     }
     result.notes.push_back(
@@ -397,11 +398,6 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         result.notes.push_back("The line could not be seen in " + list +
                                ": no perimeter is given there.");
     }
-    const int first = present.front();
-    if (first != series.usable.front())
-        result.notes.push_back("The line is seen for the first time in " +
-                               scene_name(scenes[static_cast<std::size_t>(first)]) + ".");
-
     for (const Candidate& c : changes) {
         PerimeterChange change;
         change.expansion = c.detour.outside;

@@ -91,6 +91,7 @@ struct PerimeterGrowth {
 /// A line that was found where none is known.
 struct FoundLine {
     bool unrivalled = false;  ///< no other closed line is nearly as clear
+    std::string how;          ///< "no line was known: the clearest closed line … was taken for it"
 };
 
 struct PerimeterResult {
@@ -98,7 +99,7 @@ struct PerimeterResult {
     std::vector<TracedPerimeter> perimeters;
     std::vector<PerimeterChange> changes;
     std::vector<PerimeterGrowth> growth;  ///< one per change, same order
-    std::vector<std::string> notes;       ///< "no line is visible in 2017-03-02", …
+    std::vector<std::string> notes;       ///< what could not be seen or told, as sentences
 };
 
 /// Traces the line through the series: refined in the ribbon, expansions and contractions as
