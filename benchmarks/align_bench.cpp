@@ -2,7 +2,8 @@
 // hopeless ones, and on real pairs: true residual, what align reports of it, status and time,
 // beside OpenCV's methods in the same run. Usage: align_bench DATA [OPTIONS]
 //   --split tune|report   which tiles and warps (default report; parameters are tuned on tune only)
-//   --group NAME          translation, affine, local, far, simulated, hopeless, joplin, arosics,
+//   --group NAME          translation, affine, local, far, wedge, simulated, hopeless, joplin,
+//   arosics,
 //                         dabancheng; may be repeated; all by default
 //   --series FOLDER       a simulated series; may be repeated
 //   --network             star, chain and joint solution of each simulated series
@@ -10,6 +11,7 @@
 //   --all-pairs           of each simulated series, not only those with its middle scene
 //   --peers               ask OpenCV's methods too
 //   --csv FILE            one line per case and method
+//   --dump FOLDER         of each case its tie points and a lattice of true errors and σ_r, as CSV
 #include <fmt/format.h>
 #include <tbb/global_control.h>
 
@@ -56,6 +58,17 @@ double quantile(std::vector<double> values, double share) {
     return values[k] + (at - static_cast<double>(k)) * (values[k + 1] - values[k]);
 }
 
+/// Whether a pixel shows ground: not where its neighbourhood is exactly constant (a black fill that
+/// no mask declares). There is no registration error of what is not there.
+bool shows_ground(const Scene& scene, int x, int y) {
+    if (!scene.seen(x, y)) return false;
+    const Plane& band = scene.raster.bands.front();
+    for (int j = std::max(0, y - 3); j <= std::min(band.height() - 1, y + 3); ++j)
+        for (int i = std::max(0, x - 3); i <= std::min(band.width() - 1, x + 3); ++i)
+            if (band.at(i, j) != band.at(x, y)) return true;
+    return false;
+}
+
 struct TrueResidual {
     double rmse = 0, ce90 = 0, supported_rmse = 0;
     double sigma = 0, supported_sigma = 0;  ///< what σ_r says of the same places
@@ -75,7 +88,7 @@ TrueResidual residual_of(const AlignCase& pair, const Found& found,
     for (int y = hop / 2; y < height; y += hop)
         for (int x = hop / 2; x < width; x += hop) {
             const Point p{static_cast<double>(x), static_cast<double>(y)}, t = pair.truth(p);
-            if (!pair.reference.seen(x, y)) continue;
+            if (!shows_ground(pair.reference, x, y)) continue;
             if (!(t.x > 8 && t.y > 8 && t.x < width - 8 && t.y < height - 8)) continue;
             if (!pair.target.seen(static_cast<int>(t.x), static_cast<int>(t.y))) continue;
             const double e = distance(found(p), t);
@@ -106,7 +119,38 @@ const char* name_of(RegistrationStatus status) {
                                                 : "fail";
 }
 
-Row our_row(const AlignCase& pair) {
+/// FOLDER/NUMBER.csv: a comment line, then lines "tie, x, y, dx, dy, true dx, true dy, kept,
+/// canopy, quality, held-out, lean x, lean y" (px, target minus reference) and "node, x, y, error
+/// x, error y, σ_r, seen".
+void dump_case(const std::string& file, const AlignCase& pair, const Alignment& found) {
+    std::ofstream out(file);
+    const Grid& grid = pair.reference.raster.grid;
+    const int width = pair.reference.masks.width(), height = pair.reference.masks.height();
+    out << fmt::format("# {},{},{},{},{},{},{},{},{}\n", pair.group, pair.name,
+                       name_of(found.status), found.model, width, height, grid.gsd(),
+                       found.effective_gsd_m, found.support_radius_px);
+    if (found.status == RegistrationStatus::fail || !pair.truth) return;
+    for (const TiePoint& tie : found.tie_points) {
+        const Point p = tie.reference_px, d = tie.target_px - p, t = pair.truth(p) - p;
+        out << fmt::format(
+            "tie,{:.2f},{:.2f},{:.4f},{:.4f},{:.4f},{:.4f},{},{},{:.2f},{:.4f},{:.3f},{:.3f}\n",
+            p.x, p.y, d.x, d.y, t.x, t.y, tie.kept ? 1 : 0, tie.canopy ? 1 : 0, tie.quality,
+            tie.residual_px, tie.lean_px.x, tie.lean_px.y);
+    }
+    const int hop = std::max(8, std::max(width, height) / 60);
+    for (int y = hop / 2; y < height; y += hop)
+        for (int x = hop / 2; x < width; x += hop) {
+            const Point p{static_cast<double>(x), static_cast<double>(y)},
+                t = pair.truth(p), e = found.target_from_reference(p) - t;
+            const bool seen = shows_ground(pair.reference, x, y) && t.x > 8 && t.y > 8 &&
+                              t.x < width - 8 && t.y < height - 8 &&
+                              pair.target.seen(static_cast<int>(t.x), static_cast<int>(t.y));
+            out << fmt::format("node,{},{},{:.4f},{:.4f},{:.4f},{}\n", x, y, e.x, e.y,
+                               found.residual(p) / grid.gsd(), seen ? 1 : 0);
+        }
+}
+
+Row our_row(const AlignCase& pair, const std::string& dump) {
     Row row;
     row.group = pair.group, row.name = pair.name, row.method = "fenceline";
     row.hopeless = pair.hopeless;
@@ -115,6 +159,7 @@ Row our_row(const AlignCase& pair) {
     const std::clock_t start = std::clock();
     const Alignment found = align(pair.target, pair.reference, {});
     row.cpu_s = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    if (!dump.empty()) dump_case(dump, pair, found);
     row.status = name_of(found.status), row.model = found.model, row.reason = found.reason;
     row.reported_px = found.rmse_m / gsd, row.reported_ce90_px = found.ce90_m / gsd;
     row.supported = found.supported_fraction;
@@ -378,14 +423,15 @@ int main(int count, char** arguments) {
     if (count < 2) {
         fmt::print(stderr,
                    "usage: align_bench DATA [--split tune|report] [--group NAME]… [--series "
-                   "FOLDER]… [--network] [--neighbours N] [--all-pairs] [--peers] [--csv FILE]\n");
+                   "FOLDER]… [--network] [--neighbours N] [--all-pairs] [--peers] [--csv FILE] "
+                   "[--dump FOLDER]\n");
         return 2;
     }
     const std::string data = arguments[1];
     Split split = Split::report;
     std::vector<std::string> groups, series;
     bool all_pairs = false, peers = false, networks = false;
-    std::string csv;
+    std::string csv, dump;
     int neighbours = -1;
     for (int i = 2; i < count; ++i) {
         const std::string option = arguments[i];
@@ -410,6 +456,8 @@ int main(int count, char** arguments) {
             series.push_back(value);
         else if (option == "--csv")
             csv = value;
+        else if (option == "--dump")
+            dump = value;
         else if (option == "--neighbours")
             neighbours = std::atoi(value.c_str());
         else {
@@ -425,11 +473,13 @@ int main(int count, char** arguments) {
         initialise_gdal();
         std::vector<Row> rows;
         const TakeCase take = [&](AlignCase&& pair) {
-            rows.push_back(our_row(pair));
+            rows.push_back(
+                our_row(pair, dump.empty() ? "" : fmt::format("{}/{:04}.csv", dump, rows.size())));
             if (peers)
                 for (Row& row : peer_rows(pair)) rows.push_back(std::move(row));
         };
-        if (wanted("translation") || wanted("affine") || wanted("local") || wanted("far"))
+        if (wanted("translation") || wanted("affine") || wanted("local") || wanted("far") ||
+            wanted("wedge"))
             real_tile_cases(data, split, groups, take);
         if (wanted("simulated")) simulated_cases(series, all_pairs, take);
         if (wanted("hopeless")) hopeless_cases(data, split, take);

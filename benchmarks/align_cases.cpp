@@ -257,12 +257,19 @@ Field make_field(const std::string& group, double gsd_m, int width, int height,
     };
 }
 
-AlignCase tile_case(const Tile& tile, const std::string& group, unsigned seed) {
+/// group "wedge": a local field, a corner of the tile being black without being declared no data.
+AlignCase tile_case(Tile tile, const std::string& group, unsigned seed) {
     std::mt19937 random(seed);
+    if (group == "wedge")
+        for (int y = 0; y < tile.image.height(); ++y)
+            for (int x = 0; x < tile.image.width(); ++x)
+                if (1.0 * x / tile.image.width() + 1.2 * y / tile.image.height() < 0.7)
+                    tile.image.at(x, y) = 0;
     AlignCase pair;
     pair.group = group;
     pair.name = tile.name;
-    pair.truth = make_field(group, tile.gsd_m, tile.image.width(), tile.image.height(), random);
+    pair.truth = make_field(group == "wedge" ? "local" : group, tile.gsd_m, tile.image.width(),
+                            tile.image.height(), random);
     pair.reference = plain_scene(tile.image, tile.gsd_m);
     Plane image;
     Mask valid;
@@ -323,7 +330,7 @@ Plane cropped(const Plane& image, int width, int height) {
 void real_tile_cases(const std::string& data, Split split, const std::vector<std::string>& groups,
                      const TakeCase& take) {
     const std::vector<Tile> tiles = tiles_of(data, split);
-    for (const char* group : {"translation", "affine", "local", "far"}) {
+    for (const char* group : {"translation", "affine", "local", "far", "wedge"}) {
         if (!groups.empty() && std::find(groups.begin(), groups.end(), group) == groups.end())
             continue;
         unsigned k = 0;

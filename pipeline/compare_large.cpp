@@ -148,6 +148,7 @@ Alignment at_full_size(Alignment a, int factor) {
         tie.reference_px = k * tie.reference_px;
         tie.target_px = k * tie.target_px;
         tie.residual_px *= k;
+        tie.lean_px = k * tie.lean_px;
     }
     a.residual.spacing_px *= k;
     return a;

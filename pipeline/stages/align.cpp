@@ -281,8 +281,8 @@ Alignment register_pair(const AlignImage& target, const AlignImage& reference,
     out.windows = tried;
     for (const Match& m : harvested.matches)
         if (m.passed)
-            out.tie_points.push_back(
-                {m.reference_px, m.target_px, m.sidelobe, m.residual_px, m.kept, m.canopy});
+            out.tie_points.push_back({m.reference_px, m.target_px, m.sidelobe, m.residual_px,
+                                      m.kept, m.canopy, m.lean_px});
     const std::string seen =
         lt.share < 0.7 ? fmt::format("; {:.0f} % of the scene is hidden", 100 * (1 - lt.share))
                        : "";
@@ -416,8 +416,8 @@ Alignment align_between(const AlignImage& target, const Warp& target_from_refere
         out.windows = static_cast<int>(found.matches.size());
         for (const Match& m : found.matches)
             if (m.passed)
-                out.tie_points.push_back(
-                    {m.reference_px, m.target_px, m.sidelobe, m.residual_px, m.kept, m.canopy});
+                out.tie_points.push_back({m.reference_px, m.target_px, m.sidelobe, m.residual_px,
+                                          m.kept, m.canopy, m.lean_px});
         if (!fitted.ok || fitted.kept < 12 || fitted.kept < 0.15 * out.windows)
             return failed(out, fmt::format("only {} of {} windows agree with each other",
                                            fitted.ok ? fitted.kept : 0, out.windows));

@@ -46,6 +46,7 @@ struct TiePoint {
     /// Shows crowns: target_px has the lean that they share taken off. Holds the field's shape, not
     /// its place.
     bool canopy = false;
+    Point lean_px;  ///< what was taken off target_px where canopy is set
 };
 
 /// Standard error of a registration per axis, m, on a lattice: node (i, j) at pixel (i·spacing_px,

@@ -29,6 +29,40 @@ double median_of(std::vector<double> values) {
     return *middle;
 }
 
+/// Takes out of usable what is exactly constant over kFlat × kFlat px: a fill that the file does
+/// not declare as no data (black collars, cut corners) or saturation. It shows no ground, and its
+/// edge is no structure of the ground.
+void hide_flat_ground(const Plane& plane, Mask& usable) {
+    constexpr int kFlat = 12;
+    const int width = plane.width(), height = plane.height();
+    const auto flat_block = [&](int x0, int y0) {
+        const float value = plane.at(x0, y0);
+        for (int y = y0; y < y0 + kFlat; ++y)
+            for (int x = x0; x < x0 + kFlat; ++x)
+                if (plane.at(x, y) != value || usable.at(x, y) == 0) return false;
+        return true;
+    };
+    bool any = false;
+    for (int y = 0; y + kFlat <= height && !any; y += kFlat)
+        for (int x = 0; x + kFlat <= width && !any; x += kFlat) any = flat_block(x, y);
+    if (!any) return;
+    Mask same(width, height);
+    parallel_rows(height, [&](int y0, int y1) {
+        for (int y = y0; y < y1; ++y) {
+            const float *row = plane.row(y), *below = plane.row(std::min(y + 1, height - 1));
+            for (int x = 0; x < width; ++x)
+                same.at(x, y) =
+                    row[x] == row[std::min(x + 1, width - 1)] && row[x] == below[x] ? 1 : 0;
+        }
+    });
+    cv::Mat flat = view(same);
+    cv::morphologyEx(flat, flat, cv::MORPH_OPEN, cv::Mat::ones(kFlat - 1, kFlat - 1, CV_8U),
+                     cv::Point(-1, -1), 1, cv::BORDER_CONSTANT, cv::Scalar(1));
+    for (int y = 0; y < height; ++y)
+        for (int x = 0; x < width; ++x)
+            if (same.at(x, y) != 0) usable.at(x, y) = 0;
+}
+
 }  // namespace
 
 Luminance luminance_of(const Scene& scene) {
@@ -43,16 +77,21 @@ Luminance luminance_of(const Scene& scene) {
     for (int y = 0; y < height; ++y) {
         float* values = out.plane.row(y);
         std::uint8_t* usable = out.usable.row(y);
-        double row_sum = 0, row_squares = 0;
         for (int x = 0; x < width; ++x) {
             const bool ok = std::isfinite(values[x]) && std::abs(values[x]) < 1e12F &&
                             (!masked || scene.seen(x, y)) &&
                             (!has_valid || scene.raster.valid.at(x, y) != 0);
             usable[x] = ok ? 1 : 0;
-            if (!ok) {
-                values[x] = 0;
-                continue;
-            }
+            if (!ok) values[x] = 0;
+        }
+    }
+    hide_flat_ground(out.plane, out.usable);
+    for (int y = 0; y < height; ++y) {
+        const float* values = out.plane.row(y);
+        const std::uint8_t* usable = out.usable.row(y);
+        double row_sum = 0, row_squares = 0;
+        for (int x = 0; x < width; ++x) {
+            if (usable[x] == 0) continue;
             count += 1;
             row_sum += static_cast<double>(values[x]);
             row_squares += static_cast<double>(values[x]) * static_cast<double>(values[x]);

@@ -19,7 +19,7 @@ struct Match {
     /// Kept for its share of the field's shape only: it shows crowns, and target_px has their
     /// common lean taken off.
     bool canopy = false;
-    double lean_px = 0;
+    Point lean_px;
 };
 
 struct Search {
