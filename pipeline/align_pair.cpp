@@ -1,9 +1,32 @@
 #include "align_pair.h"
 
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
 #include "core/warp_grid.h"
 #include "pair_grid.h"
+#include "pair_overview.h"
 
 namespace fenceline {
+namespace {
+
+constexpr double kHeldPixels = 16e6;   ///< of one image that is matched
+constexpr double kStripSamples = 8e6;  ///< width × rows × bands
+
+Overview overview_of(const SceneInfo& info, const Grid& grid, int factor,
+                     const GeorefOptions& georef) {
+    GridReader reader(info, grid, {}, georef);
+    Overview out = empty_overview(info, grid, factor, reader.band_count());
+    const int rows =
+        std::max(1, static_cast<int>(kStripSamples / grid.width / reader.band_count()) / factor) *
+        factor;
+    for (int y = 0; y < grid.height; y += rows)
+        add_strip(reader.read({0, y, grid.width, std::min(rows, grid.height - y)}), y, out);
+    return out;
+}
+
+}  // namespace
 
 AlignOutcome align_pair(const SceneInfo& reference, const SceneInfo& target,
                         const AlignPairOptions& options, Progress& progress) {
@@ -12,23 +35,44 @@ AlignOutcome align_pair(const SceneInfo& reference, const SceneInfo& target,
     const Ring area_lonlat = image_footprint(reference, options.georef);
     out.grid = pair_grid(reference, target, area_lonlat, options.observe, options.georef);
     const Grid working = with_metric_crs(out.grid), twin = metric_twin(out.grid);
-    const auto read = [&](const SceneInfo& info, const Warp& warp) {
-        GridImage image = read_on_grid(info, working, warp, options.georef);
-        Scene scene = observe(info, std::move(image.raster), std::move(image.masks),
-                              image.mask_given, area_lonlat, options.observe);
+    const double pixels = static_cast<double>(working.width) * working.height;
+    const int factor = std::max(1, static_cast<int>(std::ceil(std::sqrt(pixels / kHeldPixels))));
+    const auto prepared = [&](const SceneInfo& info) {
+        GridImage image;
+        bool mask_given = false;
+        if (factor == 1) {
+            image = read_on_grid(info, working, {}, options.georef);
+            mask_given = image.mask_given;
+        } else {
+            Overview small = overview_of(info, working, factor, options.georef);
+            image = std::move(small.image);
+            mask_given = small.mask_given;
+        }
+        Scene scene = observe(info, std::move(image.raster), std::move(image.masks), mask_given,
+                              area_lonlat, options.observe);
+        const int width = scene.raster.grid.width, height = scene.raster.grid.height;
         scene.raster.grid = twin;
-        return scene;
+        scene.raster.grid.width = width, scene.raster.grid.height = height;
+        for (const int k : {1, 2, 4, 5})
+            scene.raster.grid.geotransform[static_cast<std::size_t>(k)] *= factor;
+        return prepare_image(scene);
     };
     {  // One scene's bands are held at a time.
-        const AlignImage fixed = prepare_image(read(reference, {}));
+        const AlignImage fixed = prepared(reference);
         progress.step(reference.id);
-        const AlignImage moving = prepare_image(read(target, {}));
+        const AlignImage moving = prepared(target);
         progress.step(target.id);
         progress.stage("align", 1);
-        out.alignment = align(moving, fixed, options.align);
+        AlignOptions in_means = options.align;  // a pixel of the images is judged, not of the means
+        in_means.pass_px /= factor;
+        in_means.warn_px /= factor;
+        out.alignment = at_full_size(align(moving, fixed, in_means), factor);
+        out.alignment.effective_gsd_m /= factor;
     }
+    out.info = target;
     if (out.alignment.status != RegistrationStatus::fail)
-        out.registered = read(target, out.alignment.target_from_reference);
+        out.registered = std::make_shared<GridReader>(
+            target, working, out.alignment.target_from_reference, options.georef);
     progress.step(target.id);
     return out;
 }
@@ -41,11 +85,9 @@ AlignOutcome apply_transform(const SceneInfo& reference, const SceneInfo& target
     const Ring area_lonlat = image_footprint(reference, options.georef);
     out.grid = pair_grid(reference, target, area_lonlat, options.observe, options.georef);
     out.alignment.target_from_reference = warp_on_grid(warp, own, out.grid);
-    GridImage image = read_on_grid(target, with_metric_crs(out.grid),
-                                   out.alignment.target_from_reference, options.georef);
-    out.registered.info = target;
-    out.registered.raster = std::move(image.raster);
-    out.registered.masks = std::move(image.masks);
+    out.info = target;
+    out.registered = std::make_shared<GridReader>(
+        target, with_metric_crs(out.grid), out.alignment.target_from_reference, options.georef);
     progress.step(target.id);
     return out;
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include "core/progress.h"
 #include "core/scene.h"
 #include "input/image_io.h"
@@ -22,12 +24,15 @@ void describe(AlignPairOptions& o, Visitor&& v) {
 /// TARGET registered to REFERENCE.
 struct AlignOutcome {
     Alignment alignment;
-    Grid grid;         ///< REFERENCE's own
-    Scene registered;  ///< TARGET on it, sampled once; empty when the status is fail
+    Grid grid;       ///< REFERENCE's own
+    SceneInfo info;  ///< TARGET's
+    /// TARGET on that grid, sampled once, to be read in windows; empty when the status is fail.
+    std::shared_ptr<GridReader> registered;
 };
 
 /// Registers one image to another, of any CRS, GSD and bands; the result lies on REFERENCE's own
-/// grid. Infos as probe_image fills them in. Throws DataError when one cannot be read or they do
+/// grid. Pairs over 16 Mpx are matched on means of blocks, at most so many of them. Infos as
+/// probe_image fills them in. Throws DataError when one cannot be read or they do
 /// not overlap.
 AlignOutcome align_pair(const SceneInfo& reference, const SceneInfo& target,
                         const AlignPairOptions& options, Progress& progress);

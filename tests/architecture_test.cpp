@@ -33,8 +33,9 @@ std::string room_of(const std::string& path) {
     for (const char* room : {"kernels", "core", "input", "output", "stages", "simulate", "evaluate",
                              "verify", "commands"})
         if (path.rfind(std::string(room) + "/", 0) == 0) return room;
-    for (const char* line : {"run_site", "compare_pair", "compare_large", "align_pair", "pair_grid",
-                             "pair_order", "pair_buildings", "site_report", "report_parts"})
+    for (const char* line :
+         {"run_site", "compare_pair", "compare_large", "align_pair", "pair_grid", "pair_order",
+          "pair_overview", "pair_buildings", "site_report", "report_parts"})
         if (path.rfind(line, 0) == 0) return "run_site";
     return {};
 }

@@ -463,6 +463,21 @@ std::size_t GridReader::row_of_blocks_bytes() const {
     return bytes;
 }
 
+SampleType GridReader::sample_type() const {
+    const Source& source = impl_->source;
+    bool bytes = true, words = true;
+    for (std::size_t b = 0; b < source.bands.data.size(); ++b) {
+        const GDALDataType type =
+            source.image->GetRasterBand(source.bands.data[b])->GetRasterDataType();
+        const bool plain = source.scale[b] == 1 && source.offset[b] == 0;
+        bytes = bytes && plain && type == GDT_Byte;
+        words = words && plain && (type == GDT_Byte || type == GDT_UInt16);
+    }
+    return bytes ? SampleType::u8 : words ? SampleType::u16 : SampleType::f32;
+}
+
+int GridReader::band_count() const { return static_cast<int>(impl_->source.bands.data.size()); }
+
 GridReader::~GridReader() = default;
 GridReader::GridReader(GridReader&&) noexcept = default;
 

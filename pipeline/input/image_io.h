@@ -43,6 +43,10 @@ struct GridImage {
     bool mask_given = false;
 };
 
+/// What holds a file's samples without loss: 8 or 16 bit when all bands are such and no scale or
+/// offset applies, else 32-bit float.
+enum class SampleType { u8, u16, f32 };
+
 /// An image that is read onto one window of a grid after the other, the file staying open: what
 /// read_on_grid() does, for grids that are too large to hold. Values do not depend on the windows.
 class GridReader {
@@ -58,6 +62,8 @@ class GridReader {
     GridImage read(const Window& window);
     /// What a row of the file's blocks takes when it is decoded, all bands.
     std::size_t row_of_blocks_bytes() const;
+    SampleType sample_type() const;
+    int band_count() const;
 
   private:
     struct Impl;

@@ -192,6 +192,9 @@ void copy_to_cog(const std::string& path, GDALDataset& image, PixelType type,
     } else {
         options = CSLSetNameValue(options, "COMPRESS", "DEFLATE");
         options = CSLSetNameValue(options, "PREDICTOR", "YES");
+        if (metadata.deflate_level > 0)
+            options =
+                CSLSetNameValue(options, "LEVEL", std::to_string(metadata.deflate_level).c_str());
     }
     options = CSLSetNameValue(options, "BLOCKSIZE", "512");
     const std::string resampling = !metadata.overview_resampling.empty()

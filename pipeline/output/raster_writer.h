@@ -16,6 +16,7 @@ struct TiffMetadata {
     std::vector<std::string> band_descriptions;
     int jpeg_quality =
         0;  ///< 50–100: JPEG (8-bit, 1 or 3 bands, without no-data and overviews); 0: lossless
+    int deflate_level = 0;  ///< 1 (fast) – 9; 0: GDAL's own, 6
     std::string
         overview_resampling;  ///< NEAREST, AVERAGE, …; empty: NEAREST for 8 bit, else AVERAGE
 };

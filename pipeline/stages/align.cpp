@@ -19,8 +19,13 @@ namespace fenceline {
 namespace {
 
 constexpr int kSmallestImage = 64;
-/// Error under the crowns, m, a support radius away from open ground.
-constexpr double kCrowns = 0.13;
+// How the error grows where tie points on open ground do not hold the model, on simulated series
+// (tune seeds): per axis, for a pair whose ground tie points are off by kUsualHeldOut of a resolved
+// pixel when held out. Pairs that are worse there are worse elsewhere in proportion.
+constexpr double kUsualHeldOut = 0.11;
+constexpr double kCrowns = 0.16;  ///< under crowns, m, a support radius away from open ground
+constexpr double kDrift = 5e-3;   ///< without any tie point, of the way, where a field is bent
+constexpr double kStiffDrift = 1.5e-3;  ///< the same under an affine
 }  // namespace
 
 /// Levels are made when they are first asked for.
@@ -108,7 +113,7 @@ bool other_season(const SceneInfo& a, const SceneInfo& b) {
 
 /// What a fit says, on the grid: transform, tie points, mean shift, held-out residual, σ_r.
 void take_fit(const Fit& found, const std::vector<Match>& matches, const Grid& grid, double gsd,
-              bool across_dates, Alignment& out) {
+              double stride_px, bool across_dates, Alignment& out) {
     const int width = grid.width, height = grid.height;
     out.model = name_of(found.choice.model);
     out.target_from_reference = found.warp;
@@ -124,19 +129,25 @@ void take_fit(const Fit& found, const std::vector<Match>& matches, const Grid& g
     for (const Match& m : matches)
         if (m.kept) squares += m.residual_px * m.residual_px, kept += 1;
     out.held_out_m = (across_dates ? 1.4 : 1.0) * gsd * std::sqrt(squares / std::max(1.0, kept));
-    // The rest is calibrated on simulated series (tune seeds): the true error is 1.5 times what the
-    // scatter says across dates; where nothing holds the field it drifts off by 3.4 mm a metre;
-    // where only crowns do, their height is not the same everywhere.
-    const double optimism = across_dates ? 1.5 : 1.0;
-    const double reach = out.support_radius_px;
+    // The rest is calibrated on simulated series (tune seeds): the true error is 1.8 times what the
+    // scatter says across dates.
+    const double optimism = across_dates ? 1.8 : 1.0;
+    const double reach = out.support_radius_px, hold = std::max(0.5 * reach, 0.75 * stride_px);
+    double ground_squares = 0, ground_kept = 0;
+    for (const Match& m : matches)
+        if (m.kept && !m.canopy) ground_squares += m.residual_px * m.residual_px, ground_kept += 1;
+    const double pair = std::clamp(std::sqrt(ground_squares / std::max(1.0, ground_kept)) * gsd /
+                                       out.effective_gsd_m / kUsualHeldOut,
+                                   0.4, 3.0);
     out.residual = {found.sigma_spacing_px, found.sigma_columns, found.sigma_rows, {}};
     for (int j = 0; j < found.sigma_rows; ++j)
         for (int i = 0; i < found.sigma_columns; ++i) {
             const Point p{i * found.sigma_spacing_px, j * found.sigma_spacing_px};
-            double any = 1e18, ground = 1e18;
+            double any = 1e18, ground = 1e18, window = 1e18;
             for (const Match& m : matches) {
-                if (!m.kept) continue;
                 const Point d = p - m.reference_px;
+                window = std::min(window, dot(d, d));
+                if (!m.kept) continue;
                 any = std::min(any, dot(d, d));
                 if (!m.canopy) ground = std::min(ground, dot(d, d));
             }
@@ -145,15 +156,44 @@ void take_fit(const Fit& found, const std::vector<Match>& matches, const Grid& g
                 optimism *
                 static_cast<double>(
                     found.sigma_px[static_cast<std::size_t>(j * found.sigma_columns + i)]);
-            const double drift = (found.choice.model == Model::local ? 3.4e-3 : 1e-3) *
-                                 std::max(0.0, any - 0.55 * reach);
+            // Where no window lies (the image's border), none is missing.
+            const double lattice = std::min(std::sqrt(window), 0.75 * reach);
+            const double beyond = std::max(0.0, any - std::max(hold, lattice));
+            const double drift = pair *
+                                 (found.choice.model == Model::local ? kDrift : kStiffDrift) *
+                                 std::sqrt(beyond * (beyond + 0.8 * reach));
             const double crowns =
                 any < ground
-                    ? kCrowns / gsd * std::sqrt(std::max(0.0, ground - 0.35 * reach) / reach)
+                    ? pair * kCrowns / gsd * std::sqrt(std::max(0.0, ground - 0.35 * reach) / reach)
                     : 0.0;
             out.residual.sigma_m.push_back(
                 static_cast<float>(gsd * std::hypot(scatter, drift, crowns)));
         }
+}
+
+/// Cells of Support's lattice in which both scenes show ground.
+std::vector<std::uint8_t> shown_ground(const Mask& reference, const Mask& target,
+                                       const Warp& target_from_reference) {
+    constexpr int kSide = 6;  // samples across a cell
+    std::vector<std::uint8_t> out;
+    for (int j = 0; j < Support::kSteps; ++j)
+        for (int i = 0; i < Support::kSteps; ++i) {
+            int seen = 0;
+            for (int k = 0; k < kSide * kSide; ++k) {
+                const Point p{
+                    (i + (k % kSide + 0.5) / kSide) * reference.width() / Support::kSteps,
+                    (j + (k / kSide + 0.5) / kSide) * reference.height() / Support::kSteps};
+                const Point t = target_from_reference(p);
+                const int x = static_cast<int>(std::floor(t.x)),
+                          y = static_cast<int>(std::floor(t.y));
+                seen += reference.at(static_cast<int>(p.x), static_cast<int>(p.y)) != 0 &&
+                                target.contains(x, y) && target.at(x, y) != 0
+                            ? 1
+                            : 0;
+            }
+            out.push_back(4 * seen >= kSide * kSide ? 1 : 0);
+        }
+    return out;
 }
 
 /// Crowns of a forest (METHODS 2: 5–7 m) seen from both views: by how much they part, m.
@@ -209,6 +249,7 @@ Alignment register_pair(const AlignImage& target, const AlignImage& reference,
     Fit found;
     Harvest harvested;
     bool first = true;
+    double stride_px = 0;
     for (int step = std::max(base, top / 2);; step = std::max(base, step / 2)) {
         const auto kept_r = level_of(prepared, step, sigma_at(step, coarser)),
                    kept_t = level_of(*target.pixels, step, sigma_at(step, coarser));
@@ -226,6 +267,7 @@ Alignment register_pair(const AlignImage& target, const AlignImage& reference,
                                                                             : search.window / 2;
         search.stride =
             std::max(search.stride, static_cast<int>(std::sqrt(area / (last ? 4000 : 400))));
+        stride_px = 1.0 * search.stride * step;
         search.sigma = sigma_at(step, coarser);
         search.core = std::max(3, static_cast<int>(std::lround(3.5 * search.sigma)));
         // A lattice fine enough for waves of three windows, and of some 600 nodes at most.
@@ -293,7 +335,9 @@ Alignment register_pair(const AlignImage& target, const AlignImage& reference,
     if (!found.ok || found.kept < 6 || found.kept < 0.08 * tried)
         return failed(out, fmt::format("only {} of {} windows agree with each other{}",
                                        found.ok ? found.kept : 0, tried, seen));
-    take_fit(found, harvested.matches, grid, gsd, other_season(target.info, reference.info), out);
+    take_fit(found, harvested.matches, grid, gsd, stride_px,
+             other_season(target.info, reference.info), out);
+    out.shown = shown_ground(lr.usable, lt.usable, out.target_from_reference);
     out.lean_m = found.layered ? 0 : crowns_apart_m(target.info, reference.info);
     judge(out, width, height, gsd, options);
     return out;
@@ -421,7 +465,8 @@ Alignment align_between(const AlignImage& target, const Warp& target_from_refere
         if (!fitted.ok || fitted.kept < 12 || fitted.kept < 0.15 * out.windows)
             return failed(out, fmt::format("only {} of {} windows agree with each other",
                                            fitted.ok ? fitted.kept : 0, out.windows));
-        take_fit(fitted, found.matches, grid, gsd, other_season(target.info, neighbour.info), out);
+        take_fit(fitted, found.matches, grid, gsd, 1.0 * search.stride * step,
+                 other_season(target.info, neighbour.info), out);
         judge(out, width, height, gsd, options);
     } catch (const cv::Exception& error) {
         return failed(out, fmt::format("matching failed: {}", error.what()));

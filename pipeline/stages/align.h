@@ -75,12 +75,14 @@ struct Alignment {
     /// model leaves where the field is bent: the blocks are holes of two windows.
     double held_out_m = 0;
     double effective_gsd_m = 0;  ///< true resolution that pass/warn were judged in
-    /// The same as rmse_m over the whole grid: forest, water and cloud without tie points, where
-    /// the model is carried on, count with their larger σ_r. A pass answers for this one too.
+    /// The same as rmse_m over all ground that both scenes show: forest and water without tie
+    /// points, where the model is carried on, count with their larger σ_r. A pass answers for this
+    /// one too.
     double whole_rmse_m = 0;
     double support_radius_px = 0;  ///< a tie point holds the model this far: 45 m, half a window
     /// Share of the grid that near a kept tie point; elsewhere the model is carried on.
     double supported_fraction = 0;
+    std::vector<std::uint8_t> shown;  ///< 40 × 40 cells: 1 where both show ground; empty: all
     /// How far crowns would stand off the ground between the two views, m, when nothing tells
     /// whether the tie points show crowns or ground; 0 when that is told, or the views are not
     /// known.

@@ -47,19 +47,22 @@ Alignment failed(Alignment alignment, std::string reason) {
 
 void judge(Alignment& a, int width, int height, double gsd, const AlignOptions& options) {
     const Support support = support_of(a, width, height);
-    double near_variance = 0, near = 0, variance = 0, widest = 0;
+    double near_variance = 0, near = 0, variance = 0, shown = 0, held = 0, widest = 0;
+    const bool any_shown = std::find(a.shown.begin(), a.shown.end(), 1) != a.shown.end();
     const auto cells = static_cast<int>(support.nearest_px.size());
     for (int k = 0; k < cells; ++k) {
         const double nearest = support.nearest_px[static_cast<std::size_t>(k)];
         const double sigma_m = a.residual(cell_middle(k, width, height));
-        variance += 2 * sigma_m * sigma_m;
         widest = std::max(widest, nearest);
+        if (nearest <= a.support_radius_px) held += 1;
+        if (any_shown && a.shown[static_cast<std::size_t>(k)] == 0) continue;
+        variance += 2 * sigma_m * sigma_m, shown += 1;
         if (nearest <= a.support_radius_px) near_variance += 2 * sigma_m * sigma_m, near += 1;
     }
     a.rmse_m = std::sqrt(near_variance / std::max(1.0, near));
     a.ce90_m = 1.517 * a.rmse_m;  // of two equal normal axes
-    a.whole_rmse_m = std::sqrt(variance / cells);
-    a.supported_fraction = near / cells;
+    a.whole_rmse_m = std::sqrt(variance / std::max(1.0, shown));
+    a.supported_fraction = held / cells;
     a.empty_radius_m = gsd * widest;
 
     const auto kept = static_cast<int>(std::count_if(a.tie_points.begin(), a.tie_points.end(),
@@ -96,7 +99,7 @@ void judge(Alignment& a, int width, int height, double gsd, const AlignOptions& 
             "elsewhere (forest, water, cloud) the model is carried on and may be off "
             "by {:.1f} m{}",
             a.rmse_m, 100 * a.supported_fraction,
-            std::sqrt((variance - near_variance) / std::max(1.0, cells - near)), hidden));
+            std::sqrt((variance - near_variance) / std::max(1.0, shown - near)), hidden));
     if (a.lean_m / a.effective_gsd_m > options.pass_px)
         warn(
             fmt::format("the views differ, and nothing tells open ground from forest here: where "

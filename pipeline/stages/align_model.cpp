@@ -696,8 +696,9 @@ bool crowns_lean(const std::vector<Match>& matches, const std::vector<char>& see
     return false;
 }
 
-constexpr int kFewWindows = 60;  ///< no layers are looked for among fewer
-constexpr double kFollow = 0.8;  ///< of the dark windows that follow a field without crowns
+constexpr double kCommon = 6.5e-3;  ///< of floor_px: .0015 px at full resolution
+constexpr int kFewWindows = 60;     ///< no layers are looked for among fewer
+constexpr double kFollow = 0.8;     ///< of the dark windows that follow a field without crowns
 
 }  // namespace
 
@@ -751,7 +752,9 @@ Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& optio
     }
     out.lean_px = std::sqrt(canopy_squares / std::max(1, out.canopy));
     // Calibrated on warped real tiles (benchmarks/RESULTS.md).
-    const double calibration = out.choice.model == Model::local ? 0.75 : 1.3;
+    const double calibration = out.choice.model == Model::local ? 0.62 : 0.85;
+    // What all windows of a pair have in common (sampling, the peak's search): per axis.
+    const double common = kCommon * options.floor_px;
     // Noise of one match from what the model leaves at the matches it was fitted to.
     std::vector<double> left;
     for (std::size_t i = 0; i < matches.size(); ++i)
@@ -779,9 +782,9 @@ Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& optio
         for (int i = 0; i < out.sigma_columns; ++i) {
             const Point p{std::min<double>(frame.width, i * out.sigma_spacing_px),
                           std::min<double>(frame.height, j * out.sigma_spacing_px)};
-            out.sigma_px.push_back(
-                static_cast<float>(calibration * out.noise_px * options.shared *
-                                   std::sqrt(solution.variance(p) + global_variance(p))));
+            out.sigma_px.push_back(static_cast<float>(
+                std::hypot(common, calibration * out.noise_px * options.shared *
+                                       std::sqrt(solution.variance(p) + global_variance(p)))));
         }
     out.ok = true;
     return out;
