@@ -10,6 +10,7 @@
 //   --neighbours N        of each scene in the network (default: the option's own)
 //   --all-pairs           of each simulated series, not only those with its middle scene
 //   --peers               ask OpenCV's methods too
+//   --repeats N           warps of each tile and group (default 1)
 //   --csv FILE            one line per case and method
 //   --dump FOLDER         of each case its tie points and a lattice of true errors and σ_r, as CSV
 #include <fmt/format.h>
@@ -424,7 +425,7 @@ int main(int count, char** arguments) {
         fmt::print(stderr,
                    "usage: align_bench DATA [--split tune|report] [--group NAME]… [--series "
                    "FOLDER]… [--network] [--neighbours N] [--all-pairs] [--peers] [--csv FILE] "
-                   "[--dump FOLDER]\n");
+                   "[--repeats N] [--dump FOLDER]\n");
         return 2;
     }
     const std::string data = arguments[1];
@@ -432,6 +433,7 @@ int main(int count, char** arguments) {
     std::vector<std::string> groups, series;
     bool all_pairs = false, peers = false, networks = false;
     std::string csv, dump;
+    unsigned repeats = 1;
     int neighbours = -1;
     for (int i = 2; i < count; ++i) {
         const std::string option = arguments[i];
@@ -456,6 +458,8 @@ int main(int count, char** arguments) {
             series.push_back(value);
         else if (option == "--csv")
             csv = value;
+        else if (option == "--repeats")
+            repeats = static_cast<unsigned>(std::max(1, std::atoi(value.c_str())));
         else if (option == "--dump")
             dump = value;
         else if (option == "--neighbours")
@@ -480,7 +484,7 @@ int main(int count, char** arguments) {
         };
         if (wanted("translation") || wanted("affine") || wanted("local") || wanted("far") ||
             wanted("wedge"))
-            real_tile_cases(data, split, groups, take);
+            real_tile_cases(data, split, groups, repeats, take);
         if (wanted("simulated")) simulated_cases(series, all_pairs, take);
         if (wanted("hopeless")) hopeless_cases(data, split, take);
         if (wanted("joplin")) joplin_cases(data, take);

@@ -328,7 +328,7 @@ Plane cropped(const Plane& image, int width, int height) {
 }  // namespace
 
 void real_tile_cases(const std::string& data, Split split, const std::vector<std::string>& groups,
-                     const TakeCase& take) {
+                     unsigned repeats, const TakeCase& take) {
     const std::vector<Tile> tiles = tiles_of(data, split);
     for (const char* group : {"translation", "affine", "local", "far", "wedge"}) {
         if (!groups.empty() && std::find(groups.begin(), groups.end(), group) == groups.end())
@@ -338,7 +338,7 @@ void real_tile_cases(const std::string& data, Split split, const std::vector<std
             ++k;
             const bool far = std::string(group) == "far";
             if (far && tile.image.width() < 600) continue;
-            for (unsigned repeat = 0; repeat < (far ? 5U : 1U); ++repeat)
+            for (unsigned repeat = 0; repeat < repeats * (far ? 5U : 1U); ++repeat)
                 take(tile_case(tile, group,
                                1000 * k + 10 * repeat + static_cast<unsigned>(group[0]) +
                                    (split == Split::tune ? 0U : 900000U)));

@@ -26,7 +26,7 @@ enum class Split { tune, report };
 /// sinc in double precision, then gamma, uneven illumination, a tenth of the area changed, noise,
 /// and rounding to whole grey levels. groups: names wanted, empty: all.
 void real_tile_cases(const std::string& data, Split split, const std::vector<std::string>& groups,
-                     const TakeCase& take);
+                     unsigned repeats, const TakeCase& take);
 
 /// Pairs that nothing can register: other places, all cloud, water, noise, turned or mirrored
 /// tiles.

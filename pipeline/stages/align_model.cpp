@@ -444,14 +444,14 @@ std::vector<char> consensus(const std::vector<Match>& matches, const std::vector
 }
 
 /// Lets matches join that lie where the field of the used ones, carried on, says; the field is
-/// fitted again and reaches further. A field carried on straight errs by half its curvature times
+/// fitted again and reaches further. A field carried on straight errs by its curvature times
 /// the square of the way (waves of 1.4 px and 350 px: 4.5e-4 px/px²), which is forgiven to windows
 /// that share more than half of their ground with a used one: a bend is told from crowns that stand
 /// beside open ground only in steps as short as that. Returns how many joined.
 std::ptrdiff_t grow(const std::vector<Match>& matches, const std::vector<char>& may,
                     ModelChoice choice, double noise, const Frame& frame, const FitOptions& options,
                     std::vector<char>& use) {
-    constexpr double kBend = 2.25e-4;
+    constexpr double kBend = 4.5e-4;
     const double reach = 0.4 * options.block_px;
     std::ptrdiff_t joined = 0;
     const std::vector<double> even(matches.size(), 1.0);
