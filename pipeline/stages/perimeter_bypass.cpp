@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <optional>
-#include <queue>
 #include <utility>
 #include <vector>
 
@@ -150,47 +148,18 @@ Surroundings surroundings_of(const Series& series, const LooksAtLine& looks,
 }
 
 /// The cheapest way from one place to another; empty when there is none.
-Polyline cheapest_way(const Surroundings& place, Point from_px, Point to_px) {
+Polyline way_between(const Surroundings& place, Point from_px, Point to_px) {
     const auto [fx, fy] = place.pixel(from_px);
     const auto [tx, ty] = place.pixel(to_px);
     if (!place.contains(fx, fy) || !place.contains(tx, ty)) return {};
-    const std::size_t count = place.blocked.size(), target = place.at(tx, ty);
-    std::vector<float> cost(count, std::numeric_limits<float>::infinity());
-    std::vector<int> from(count, -1);
-    std::vector<std::uint8_t> done(count, 0);
-    using Entry = std::pair<float, int>;
-    std::priority_queue<Entry, std::vector<Entry>, std::greater<>> open;
-    cost[place.at(fx, fy)] = 0;
-    open.emplace(0.0F, static_cast<int>(place.at(fx, fy)));
-    while (!open.empty() && done[target] == 0) {
-        const int pixel = open.top().second;
-        open.pop();
-        const auto k = static_cast<std::size_t>(pixel);
-        if (done[k] != 0) continue;
-        done[k] = 1;
-        const int x = pixel % place.width, y = pixel / place.width;
-        for (const LineMove& move : line_moves()) {
-            const int u = x + move.dx, v = y + move.dy;
-            if (!place.contains(u, v)) continue;
-            const std::size_t q = place.at(u, v);
-            if (done[q] != 0 || place.blocked[q] != 0) continue;
-            const Plane& gain = place.gain[static_cast<std::size_t>(move.direction)];
-            const double ease = kLineCostFloor + 0.5 * (static_cast<double>(gain.at(x, y)) +
-                                                        static_cast<double>(gain.at(u, v)));
-            const float sum = cost[k] + static_cast<float>(move.length / (ease * ease));
-            if (sum >= cost[q]) continue;
-            cost[q] = sum;
-            from[q] = pixel;
-            open.emplace(sum, static_cast<int>(q));
-        }
-    }
     Polyline way;
-    if (done[target] == 0) return way;
-    for (int k = static_cast<int>(target); k >= 0; k = from[static_cast<std::size_t>(k)]) {
-        const int x = k % place.width, y = k / place.width;
+    for (const int pixel :
+         cheapest_way(place.gain, place.blocked, static_cast<int>(place.at(fx, fy)),
+                      static_cast<int>(place.at(tx, ty)))) {
+        const int x = pixel % place.width, y = pixel / place.width;
         way.push_back(place.origin_px + place.step_px * Point{x + 0.5, y + 0.5});
     }
-    std::reverse(way.begin(), way.end());
+    if (way.empty()) return way;
     way.front() = from_px;
     way.back() = to_px;
     return way;
@@ -266,7 +235,7 @@ std::optional<Polyline> bypassed_part(const Series& series, const LooksAtLine& l
             distance(ring[k], own.back()) > free_px)
             place.blocked[place.at(x, y)] = 1;
     }
-    const Polyline way = cheapest_way(place, own.front(), own.back());
+    const Polyline way = way_between(place, own.front(), own.back());
     // Coarsely first: a way that gains nothing there is not looked at closely.
     if (way.size() < 3 ||
         support_of(series, looks, way) < support_of(series, looks, own) + kLeastHint)

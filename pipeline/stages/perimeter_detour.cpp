@@ -431,6 +431,48 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
     return out;
 }
 
+std::vector<int> cheapest_way(const std::vector<Plane>& gain,
+                              const std::vector<std::uint8_t>& blocked, int begin, int end,
+                              float most_cost) {
+    const int width = gain.front().width(), height = gain.front().height();
+    const auto count = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
+    const auto target = static_cast<std::size_t>(end);
+    std::vector<float> cost(count, std::numeric_limits<float>::infinity());
+    std::vector<int> from(count, -1);
+    std::vector<std::uint8_t> done(count, 0);
+    using Entry = std::pair<float, int>;
+    std::priority_queue<Entry, std::vector<Entry>, std::greater<>> open;
+    cost[static_cast<std::size_t>(begin)] = 0;
+    open.emplace(0.0F, begin);
+    while (!open.empty() && done[target] == 0 && open.top().first < most_cost) {
+        const int pixel = open.top().second;
+        open.pop();
+        const auto k = static_cast<std::size_t>(pixel);
+        if (done[k] != 0) continue;
+        done[k] = 1;
+        const int x = pixel % width, y = pixel / width;
+        for (const LineMove& move : line_moves()) {
+            const int u = x + move.dx, v = y + move.dy;
+            if (u < 0 || v < 0 || u >= width || v >= height) continue;
+            const auto q = static_cast<std::size_t>(v * width + u);
+            if (done[q] != 0 || blocked[q] != 0) continue;
+            const Plane& plane = gain[static_cast<std::size_t>(move.direction)];
+            const double ease = kLineCostFloor + 0.5 * (static_cast<double>(plane.at(x, y)) +
+                                                        static_cast<double>(plane.at(u, v)));
+            const float sum = cost[k] + static_cast<float>(move.length / (ease * ease));
+            if (sum >= cost[q]) continue;
+            cost[q] = sum;
+            from[q] = pixel;
+            open.emplace(sum, static_cast<int>(q));
+        }
+    }
+    std::vector<int> way;
+    if (done[target] == 0) return way;
+    for (int k = end; k >= 0; k = from[static_cast<std::size_t>(k)]) way.push_back(k);
+    std::reverse(way.begin(), way.end());
+    return way;
+}
+
 std::vector<Detour> find_ways(const GainField& field, const Centreline& ring,
                               std::span<const int> starts, std::span<const int> stops, double gsd_m,
                               double unit_m, double max_distance_m) {

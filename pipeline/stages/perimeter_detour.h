@@ -1,6 +1,8 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -67,6 +69,14 @@ std::vector<Detour> find_detours(const GainField& field, const Centreline& ring,
 std::vector<Detour> find_ways(const GainField& field, const Centreline& ring,
                               std::span<const int> starts, std::span<const int> stops, double gsd_m,
                               double unit_m, double max_distance_m);
+
+/// The cheapest way from one pixel to another (Dijkstra 1959, line_moves, 1/(kLineCostFloor +
+/// gain)² per pixel of way), both ends included: y · width + x of each. gain: 0…1, one plane per
+/// direction, all of one size; blocked: nonzero where no way goes. Empty when none costs less than
+/// most_cost.
+std::vector<int> cheapest_way(const std::vector<Plane>& gain,
+                              const std::vector<std::uint8_t>& blocked, int begin, int end,
+                              float most_cost = std::numeric_limits<float>::infinity());
 
 /// A stretch of a path's points, from `from` up to `to` (excluded).
 struct Stretch {

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <numbers>
-#include <queue>
 #include <utility>
 
 #include "core/parallel.h"
@@ -26,63 +24,33 @@ struct Start {
 /// The cheapest closed way through a place where a line runs in a direction, as cells; empty when
 /// there is none. A barrier across the place keeps the way from turning round at once; where other
 /// lines cross the barrier it is open, or a small ring's far side would be shut.
-std::vector<int> way_around(const RidgeField& field, const Start& start) {
+std::vector<int> way_around(const RidgeField& field, const std::vector<Plane>& gain,
+                            const Start& start) {
     constexpr int kBarrier = 40, kShut = 10, kAhead = 4;  // cells
     constexpr double kCrosses = 0.3;
     constexpr float kMostCost = 20000;
     const int sx = start.cell % field.width, sy = start.cell / field.width;
     const double angle = start.direction * std::numbers::pi / kLineDirections;
     const Point along{std::cos(angle), std::sin(angle)};
-    const auto cell_at = [&](int x, int y) { return y * field.width + x; };
     const auto beside = [&](int steps) {
         const int x = sx + static_cast<int>(std::lround(along.x * steps)),
                   y = sy + static_cast<int>(std::lround(along.y * steps));
-        return field.contains(x, y) ? cell_at(x, y) : -1;
+        return field.contains(x, y) ? y * field.width + x : -1;
     };
     const int begin = beside(kAhead), end = beside(-kAhead);
     if (begin < 0 || end < 0) return {};
-    const auto shut = [&](int x, int y) {
-        const Point d{static_cast<double>(x - sx), static_cast<double>(y - sy)};
-        const double away = std::abs(cross(along, d));
-        if (std::abs(dot(d, along)) >= 2 || away > kBarrier) return false;
-        return away <= kShut || field.gain(field.strongest.at(x, y)) <= kCrosses;
-    };
-    const std::size_t count =
-        static_cast<std::size_t>(field.width) * static_cast<std::size_t>(field.height);
-    std::vector<float> cost(count, std::numeric_limits<float>::infinity());
-    std::vector<int> from(count, -1);
-    std::vector<std::uint8_t> done(count, 0);
-    using Entry = std::pair<float, int>;
-    std::priority_queue<Entry, std::vector<Entry>, std::greater<>> open;
-    cost[static_cast<std::size_t>(begin)] = 0;
-    open.emplace(0.0F, begin);
-    while (!open.empty() && done[static_cast<std::size_t>(end)] == 0 &&
-           open.top().first < kMostCost) {
-        const int cell = open.top().second;
-        open.pop();
-        const auto k = static_cast<std::size_t>(cell);
-        if (done[k] != 0) continue;
-        done[k] = 1;
-        const int x = cell % field.width, y = cell / field.width;
-        for (const LineMove& move : line_moves()) {
-            const int u = x + move.dx, v = y + move.dy;
-            if (!field.contains(u, v)) continue;
-            const auto q = static_cast<std::size_t>(cell_at(u, v));
-            if (done[q] != 0 || shut(u, v)) continue;
-            const Plane& contrast = field.contrast[static_cast<std::size_t>(move.direction)];
-            const double ease = kLineCostFloor + 0.5 * (field.gain(contrast.at(x, y)) +
-                                                        field.gain(contrast.at(u, v)));
-            const float sum = cost[k] + static_cast<float>(move.length / (ease * ease));
-            if (sum >= cost[q]) continue;
-            cost[q] = sum;
-            from[q] = cell;
-            open.emplace(sum, static_cast<int>(q));
+    std::vector<std::uint8_t> shut(static_cast<std::size_t>(field.width) *
+                                   static_cast<std::size_t>(field.height));
+    for (int y = std::max(0, sy - kBarrier); y <= std::min(field.height - 1, sy + kBarrier); ++y)
+        for (int x = std::max(0, sx - kBarrier); x <= std::min(field.width - 1, sx + kBarrier);
+             ++x) {
+            const Point d{static_cast<double>(x - sx), static_cast<double>(y - sy)};
+            const double away = std::abs(cross(along, d));
+            if (std::abs(dot(d, along)) >= 2 || away > kBarrier) continue;
+            if (away <= kShut || field.gain(field.strongest.at(x, y)) <= kCrosses)
+                shut[static_cast<std::size_t>(y * field.width + x)] = 1;
         }
-    }
-    std::vector<int> way;
-    if (done[static_cast<std::size_t>(end)] == 0) return way;
-    for (int k = end; k >= 0; k = from[static_cast<std::size_t>(k)]) way.push_back(k);
-    return way;
+    return cheapest_way(gain, shut, begin, end, kMostCost);
 }
 
 /// Places where thin lines show best, apart from each other.
@@ -124,10 +92,16 @@ std::vector<ProposedLine> propose_lines(const Series& series, std::span<const in
     std::vector<ProposedLine> out;
     if (!shows_walls(series.unit_m) || looks.empty()) return out;
     const RidgeField field = ridge_field(series, looks);
+    std::vector<Plane> gain = field.contrast;
+    for (Plane& plane : gain)
+        for (int y = 0; y < plane.height(); ++y)
+            for (int x = 0; x < plane.width(); ++x)
+                plane.at(x, y) = static_cast<float>(field.gain(plane.at(x, y)));
     const std::vector<Start> starts = starts_of(field);
     std::vector<std::vector<int>> ways(starts.size());
     parallel_items(static_cast<int>(starts.size()), [&](int k) {
-        ways[static_cast<std::size_t>(k)] = way_around(field, starts[static_cast<std::size_t>(k)]);
+        ways[static_cast<std::size_t>(k)] =
+            way_around(field, gain, starts[static_cast<std::size_t>(k)]);
     });
     const double pixel_m2 = series.gsd_m * series.gsd_m;
     for (const std::vector<int>& way : ways) {
