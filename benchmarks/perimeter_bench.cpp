@@ -260,6 +260,7 @@ void trace(const Kept& kept, const std::string& name, const Report* truth,
     if (!result.perimeters.empty() && !prefix.empty())
         for (const TracedPerimeter* p : {&result.perimeters.front(), &result.perimeters.back()})
             draw(kept, *p, truth, prefix);
+    if (result.found) fmt::print("  {}\n", result.found->how);
     for (const std::string& note : result.notes) fmt::print("  {}\n", note);
     std::fflush(stdout);
 }
