@@ -91,7 +91,7 @@ struct PerimeterGrowth {
 /// A line that was found where none is known.
 struct FoundLine {
     bool unrivalled = false;  ///< no other closed line is nearly as clear
-    std::string how;          ///< "no line was known: the clearest closed line … was taken for it"
+    std::string how;  ///< "no line was known: the clearest closed line … was taken for it"
 };
 
 struct PerimeterResult {
