@@ -749,9 +749,11 @@ struct Writer {
 
     /// Where no perimeter could be given.
     void perimeter_unseen() {
+        const int first = perimeter.perimeters.empty() ? 0 : perimeter.perimeters.front().scene;
         std::vector<std::string> without;
         for (std::size_t i = 0; i < used.size(); ++i)
-            if (traced(static_cast<int>(i)) == nullptr) without.push_back(used[i]->id);
+            if (static_cast<int>(i) >= first && traced(static_cast<int>(i)) == nullptr)
+                without.push_back(used[i]->id);
         if (without.empty()) return;
         for (const std::string& note : perimeter.notes) {
             Grade grade;

@@ -333,8 +333,7 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
     std::vector<Presence> presence = presence_in_scenes(series, ribbon, rows);
     const std::vector<int> present = scenes_that_show(series, presence);
     if (present.empty()) {
-        result.notes.push_back(
-            "The known line is not visible in any scene: no perimeter was traced.");
+        result.notes.push_back("The line is not visible in any scene: no perimeter was traced.");
         return result;
     }
     const Ring first_trace = path_at(series, ribbon, rows);
@@ -384,7 +383,8 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         for (int u = epoch.start; u < end; ++u) {
             const int i = series.usable[static_cast<std::size_t>(u)];
             const Presence& look = seen[static_cast<std::size_t>(i)];
-            if (u < first_usable || !shows_line(look, true)) {
+            if (u < first_usable) continue;  // it was built since: that is a finding of its own
+            if (!shows_line(look, true)) {
                 unseen.push_back(scene_name(scenes[static_cast<std::size_t>(i)]));
                 continue;
             }

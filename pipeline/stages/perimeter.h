@@ -104,7 +104,9 @@ struct PerimeterResult {
 
 /// Traces the line through the series: refined in the ribbon, expansions and contractions as
 /// detours, each date measured with intervals. METHODS.md 5. scenes and evidence have the same
-/// length and time order.
+/// length and time order. known: with fewer than three corners no line is known, and the clearest
+/// closed one of the first three looks that show one is taken (result.found); none where the sensor
+/// shows no walls.
 PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> scenes,
                                  std::span<const LineEvidence> evidence,
                                  std::span<const double> registration_sigma_m,
