@@ -56,8 +56,11 @@ void hide_flat_ground(const Plane& plane, Mask& usable) {
         }
     });
     cv::Mat flat = view(same);
-    cv::morphologyEx(flat, flat, cv::MORPH_OPEN, cv::Mat::ones(kFlat - 1, kFlat - 1, CV_8U),
-                     cv::Point(-1, -1), 1, cv::BORDER_CONSTANT, cv::Scalar(1));
+    // Opened in its two steps: a fill goes on beyond the image's border, but what is grown back
+    // must not come in from there.
+    const cv::Mat square = cv::Mat::ones(kFlat - 1, kFlat - 1, CV_8U);
+    cv::erode(flat, flat, square, cv::Point(-1, -1), 1, cv::BORDER_CONSTANT, cv::Scalar(1));
+    cv::dilate(flat, flat, square, cv::Point(-1, -1), 1, cv::BORDER_CONSTANT, cv::Scalar(0));
     for (int y = 0; y < height; ++y)
         for (int x = 0; x < width; ++x)
             if (same.at(x, y) != 0) usable.at(x, y) = 0;
