@@ -386,21 +386,35 @@ TEST(Align, HardPairsAreRegisteredOrRefusedForAReason) {
     expect_honest(align(leaning, reference, {}), truth, n, 1, "30 degrees off nadir");
 }
 
-TEST(Align, ViewsThatDifferAreNotTrustedWhereNothingTellsCrownsFromGround) {
+TEST(Align, ViewsThatDifferAreTrustedWhereWindowsAgreeAndDoubtedWhereTheyScatterAsCrownsDo) {
     const int n = 320;
     const Ground ground(35, n);
     const Displacement truth = [](Point p) { return p + Point{1.6, -0.7}; };
     Scene reference = render(ground, n, n, 0.5, same, plain, 2, 61),
-          target = render(ground, n, n, 0.5, inverse(truth), exposed, 8, 62);
-    EXPECT_EQ(align(target, reference, {}).status, RegistrationStatus::pass) << "views not known";
+          flat = render(ground, n, n, 0.5, inverse(truth), exposed, 8, 62), high = flat;
+    // What is bright stands up to 6 m above the ground.
+    const Displacement back = inverse(truth);
+    for (int y = 0; y < n; ++y)
+        for (int x = 0; x < n; ++x)
+            high.raster.bands[0].at(x, y) =
+                static_cast<float>(exposed(ground(back({x + 0.5, y + 0.5}), {3, 0})));
+    const Alignment unknown = align(high, reference, {});
+    EXPECT_EQ(unknown.crowns_m, 0) << "views not known";
     reference.info.off_nadir_deg = 5, reference.info.view_azimuth_deg = 90;
-    target.info.off_nadir_deg = 6, target.info.view_azimuth_deg = 95;
-    EXPECT_EQ(align(target, reference, {}).status, RegistrationStatus::pass) << "nearly one view";
-    target.info.off_nadir_deg = 20, target.info.view_azimuth_deg = 270;
-    const Alignment found = align(target, reference, {});
+    for (Scene* target : {&flat, &high})
+        target->info.off_nadir_deg = 9, target->info.view_azimuth_deg = 270;
+    const double lean_m = 6 * (std::tan(5 / 57.29578) + std::tan(9 / 57.29578));
+    const Alignment agreed = align(flat, reference, {});
+    EXPECT_EQ(agreed.status, RegistrationStatus::pass) << agreed.reason;
+    EXPECT_EQ(agreed.lean_m, 0);
+    const Alignment found = align(high, reference, {});
     EXPECT_EQ(found.status, RegistrationStatus::warn);
     EXPECT_NE(found.reason.find("crowns"), std::string::npos) << found.reason;
-    EXPECT_NEAR(found.lean_m, 6 * (std::tan(5 / 57.29578) + std::tan(20 / 57.29578)), 0.01);
+    EXPECT_NEAR(found.lean_m, lean_m, 0.01);
+    EXPECT_GT(found.crowns_m, 0.3);
+    EXPECT_LE(found.crowns_m, lean_m);
+    EXPECT_GT(found.rmse_m, found.crowns_m) << "it is part of what is stated";
+    EXPECT_EQ(found.held_out_m, unknown.held_out_m) << "but not of what was measured";
 }
 
 TEST(Align, RepeatedRoofsAreNotTakenForEachOther) {

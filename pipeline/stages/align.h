@@ -83,10 +83,12 @@ struct Alignment {
     /// Share of the grid that near a kept tie point; elsewhere the model is carried on.
     double supported_fraction = 0;
     std::vector<std::uint8_t> shown;  ///< 40 × 40 cells: 1 where both show ground; empty: all
-    /// How far crowns would stand off the ground between the two views, m, when nothing tells
-    /// whether the tie points show crowns or ground; 0 when that is told, or the views are not
-    /// known.
+    /// How far crowns would stand off the ground between the two views, m, when the tie points
+    /// scatter as crowns do; 0 when they do not, or the views are not known.
     double lean_m = 0;
+    /// What is then expected to be common to all tie points, and no held-out one shows: RMSE of
+    /// both axes, m; part of σ_r, rmse_m and whole_rmse_m.
+    double crowns_m = 0;
     int windows = 0;            ///< that showed enough ground to be matched
     double hidden_share = 0;    ///< of the target
     double empty_radius_m = 0;  ///< largest circle without a kept tie point

@@ -74,11 +74,15 @@ void judge(Alignment& a, int width, int height, double gsd, const AlignOptions& 
     const double rmse_px = a.rmse_m / a.effective_gsd_m,
                  held_out_px = a.held_out_m / a.effective_gsd_m,
                  whole_px = a.whole_rmse_m / a.effective_gsd_m;
-    if (std::max(rmse_px, held_out_px) > options.warn_px) {
+    // What crowns may have in common is a doubt, not a measurement: it warns, and refuses nothing.
+    const double shown_m =
+                     std::sqrt(std::max(0.0, std::pow(a.rmse_m, 2) - std::pow(a.crowns_m, 2))),
+                 shown_px = shown_m / a.effective_gsd_m;
+    if (std::max(shown_px, held_out_px) > options.warn_px) {
         a = failed(std::move(a),
                    fmt::format("tie points that the model has not seen are off by {:.1f} m ({:.1f} "
                                "px), more than {:.1f} px",
-                               std::max(a.rmse_m, a.held_out_m), std::max(rmse_px, held_out_px),
+                               std::max(shown_m, a.held_out_m), std::max(shown_px, held_out_px),
                                options.warn_px));
         return;
     }
@@ -88,6 +92,11 @@ void judge(Alignment& a, int width, int height, double gsd, const AlignOptions& 
         a.status = RegistrationStatus::warn;
         if (a.reason.empty()) a.reason = std::move(reason);
     };
+    if (a.lean_m / a.effective_gsd_m > options.pass_px)
+        warn(
+            fmt::format("the views differ, and the tie points scatter as crowns of trees do: where "
+                        "they show crowns, the ground is off by up to {:.1f} m",
+                        a.lean_m));
     if (rmse_px > options.pass_px)
         warn(fmt::format("the registration leaves {:.2f} m ({:.2f} px)", a.rmse_m, rmse_px));
     if (held_out_px > 0.5 * (options.pass_px + options.warn_px))
@@ -100,11 +109,6 @@ void judge(Alignment& a, int width, int height, double gsd, const AlignOptions& 
             "by {:.1f} m{}",
             a.rmse_m, 100 * a.supported_fraction,
             std::sqrt((variance - near_variance) / std::max(1.0, shown - near)), hidden));
-    if (a.lean_m / a.effective_gsd_m > options.pass_px)
-        warn(
-            fmt::format("the views differ, and nothing tells open ground from forest here: where "
-                        "the tie points show crowns, the ground is off by up to {:.1f} m",
-                        a.lean_m));
     if (a.supported_fraction < kLeastSupport)
         warn(fmt::format(
             "tie points hold only {:.0f} % of the area; elsewhere the model is carried on{}",
