@@ -24,7 +24,7 @@ constexpr int kSmallestImage = 64;
 /// Without any tie point, of a bent field's curvature over a support radius squared: a field that
 /// bends much where it is seen bends as much where it is not.
 constexpr double kDrift = 4.3;
-constexpr double kLeastBend = 0.06, kMostBend = 1.5;  ///< that curvature, resolved px
+constexpr double kLeastBend = 0.06, kMostBend = 0.2;  ///< that curvature, resolved px
 constexpr double kStiffDrift = 1.5e-3;                ///< of the way, under an affine
 /// Under crowns, of what they scatter by when held out, a support radius away from open ground.
 constexpr double kCrowns = 0.54;
