@@ -29,6 +29,7 @@
 #include "stages/align.h"
 #include "stages/observe.h"
 #include "stages/perimeter.h"
+#include "stages/structures.h"
 
 namespace {
 using namespace fenceline;
@@ -103,6 +104,9 @@ void write(const Kept& kept, const std::string& path) {
         out.put(e.planes.size());
         for (const auto& plane : e.planes) out.plane(plane);
         out.plane(e.hidden);
+        out.plane(e.drawn);
+        out.put(e.drawn_planes.size());
+        for (const auto& plane : e.drawn_planes) out.plane(plane);
     }
     out.put(kept.known.ring_px.size());
     for (const Point p : kept.known.ring_px) out.put(p);
@@ -132,6 +136,9 @@ Kept read(const std::string& path) {
         const auto planes = in.get<std::size_t>();
         for (std::size_t k = 0; k < planes; ++k) e.planes.push_back(in.plane());
         e.hidden = in.plane();
+        e.drawn = in.plane();
+        const auto drawn = in.get<std::size_t>();
+        for (std::size_t k = 0; k < drawn; ++k) e.drawn_planes.push_back(in.plane());
         kept.infos.push_back(info);
         kept.evidence.push_back(std::move(e));
     }
@@ -192,7 +199,7 @@ int keep(const std::vector<std::string>& arguments) {
                 warp.affine.a[3] += shift.y;
             }
             const Scene scene = scene_at(infos[i], warp);
-            kept.evidence.push_back(line_evidence(scene, {}));
+            kept.evidence.push_back(line_evidence(scene, surface_maps(scene, {}), {}));
             kept.infos.push_back(scene.info);
         }
         write(kept, copy == 0 ? file : fmt::format("{}.{}", file, copy));

@@ -40,6 +40,7 @@
 #include "output/report_json.h"
 #include "report_parts.h"
 #include "stages/observe.h"
+#include "stages/structures_maps.h"
 #include "stages/structures_net.h"
 #include "stages/track.h"
 
@@ -50,7 +51,7 @@ using namespace fenceline;
 double seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 struct Options {
-    bool samples = false, refined = false, posts = false, places = false;
+    bool samples = false, refined = false, posts = false, places = false, surfaces = false;
     double jitter_m = 1;
     std::string report, looks;
     StructureOptions structures;
@@ -490,12 +491,17 @@ SeriesScore score(const Series& series, const Options& options, Reliabilities& r
         evidence.perimeter.changes.push_back(std::move(change));
     }
     std::vector<std::vector<Detection>> detections;
-    double building_s = 0, post_s = 0, merge_s = 0, look_s = 0;
+    std::vector<SurfaceMaps> maps;
+    double map_s = 0, building_s = 0, post_s = 0, merge_s = 0, look_s = 0;
     const std::vector<TruePost> posts = true_posts(series);
     for (std::size_t i = 0; i < series.scenes.size(); ++i) {
         const Scene& scene = series.scenes[i];
         double t = seconds();
-        std::vector<Detection> buildings = detect_buildings(scene, area_px, options.structures);
+        maps.push_back(surface_maps(scene, options.structures));
+        map_s += seconds() - t;
+        t = seconds();
+        std::vector<Detection> buildings =
+            detect_buildings(scene, maps.back(), area_px, options.structures);
         building_s += seconds() - t;
         t = seconds();
         std::vector<Detection> all = detect_posts(scene, rings, options.structures);
@@ -524,12 +530,16 @@ SeriesScore score(const Series& series, const Options& options, Reliabilities& r
     evidence.objects = merge_detections(detections, gsd, options.structures);
     merge_s = seconds() - t;
     t = seconds();
-    for (const Scene& scene : series.scenes)
-        evidence.looks.push_back(look_at(scene, evidence.objects, options.structures));
+    for (std::size_t i = 0; i < series.scenes.size(); ++i)
+        evidence.looks.push_back(
+            look_at(series.scenes[i], maps[i], evidence.objects, options.structures));
     look_s = seconds() - t;
     std::vector<StructureView> views;
     if (!options.looks.empty())
-        for (const Scene& scene : series.scenes) views.push_back(structure_view(scene));
+        for (const Scene& scene : series.scenes) {
+            views.push_back(structure_view(scene));
+            views.back().maps = maps[views.size() - 1].empty() ? nullptr : &maps[views.size() - 1];
+        }
     std::FILE* dump = options.looks.empty() ? nullptr : std::fopen(options.looks.c_str(), "a");
     for (std::size_t k = 0; k < evidence.objects.size(); ++k) {
         const Detection& d = evidence.objects[k];
@@ -584,10 +594,11 @@ SeriesScore score(const Series& series, const Options& options, Reliabilities& r
     const double track_s = seconds() - t;
     const auto n = static_cast<double>(series.scenes.size());
     fmt::print(
-        "{}: processor seconds per scene: buildings {:.2f}, posts {:.2f}, merge {:.2f}, look "
+        "{}: processor seconds per scene: maps {:.2f}, buildings {:.2f}, posts {:.2f}, merge "
+        "{:.2f}, look "
         "{:.2f}; "
         "track {:.2f}; {} objects\n",
-        series.folder, building_s / n, post_s / n, merge_s / n, look_s / n, track_s,
+        series.folder, map_s / n, building_s / n, post_s / n, merge_s / n, look_s / n, track_s,
         evidence.objects.size());
     for (const auto& s : tracks.structures) {
         bool real = false;
@@ -835,7 +846,8 @@ void score_rio(const std::string& folder, double azimuth_deg, double elevation_d
         const auto w = static_cast<double>(width), h = static_cast<double>(height);
         answer.scale = structure_view(scene).scale;
         answer.plain = building_index(brightness(scene.raster), scene.masks, 0.5, 1).plain;
-        answer.found = detect_buildings(scene, {{0, 0}, {w, 0}, {w, h}, {0, h}}, options);
+        answer.found = detect_buildings(scene, surface_maps(scene, options),
+                                        {{0, 0}, {w, 0}, {w, h}, {0, h}}, options);
         answers.push_back(std::move(answer));
     }
     const auto index_f1 = [&](std::size_t from, std::size_t to, double level) {
@@ -877,6 +889,146 @@ void score_rio(const std::string& folder, double azimuth_deg, double elevation_d
         detector_f1(5, 10, given.building_min_log_odds));
 }
 
+// --- what the network of surfaces learns from: whole scenes in cells, with labels
+
+enum SurfaceLabel : std::uint8_t {
+    kRoofLabel = 1,
+    kBorderLabel = 2,
+    kLineLabel = 4,
+    kPostLabel = 8,
+    kNoLabel = 16,    ///< nobody knows
+    kRoofsOnly = 32,  ///< lines and posts are not labelled here
+};
+
+/// One scene of train_surfaces.py: width, height (int32), the extras (float), 1 with colour, else 0
+/// (float); then the channels (128 + 32 value) and the labels, a byte each, plane by plane.
+void write_surface(const std::string& path, const StructureView& view, const cv::Mat1b& labels) {
+    std::FILE* out = std::fopen(path.c_str(), "wb");
+    if (out == nullptr) throw std::runtime_error(path + ": cannot be written");
+    const int size[2] = {labels.cols, labels.rows};
+    std::fwrite(size, sizeof(int), 2, out);
+    const auto extras = surface_extras(view);
+    std::fwrite(extras.data(), sizeof(float), extras.size(), out);
+    const float colour = view.scene->raster.bands.size() >= 3 ? 1.0F : 0.0F;
+    std::fwrite(&colour, sizeof colour, 1, out);
+    const auto n = static_cast<std::size_t>(labels.cols);
+    std::vector<float> row(kSurfaceImages * n);
+    cv::Mat1b image(kSurfaceImages * labels.rows, labels.cols);
+    for (int y = 0; y < labels.rows; ++y) {
+        surface_row(view, 0, y, labels.cols, row.data());
+        for (int c = 0; c < kSurfaceImages; ++c)
+            for (int x = 0; x < labels.cols; ++x)
+                image(c * labels.rows + y, x) = static_cast<std::uint8_t>(std::lround(std::clamp(
+                    128 + 32 * row[static_cast<std::size_t>(c) * n + static_cast<std::size_t>(x)],
+                    0.0F, 255.0F)));
+    }
+    std::fwrite(image.data, 1, image.total(), out);
+    std::fwrite(labels.data, 1, labels.total(), out);
+    std::fclose(out);
+}
+
+void write_surface_samples(const Series& series) {
+    const double gsd = series.grid.gsd(), per_cell = gsd / kSurfaceCell_m;
+    const GridProjection projection(series.grid);
+    constexpr int kShift = 4;
+    const auto fixed = [&](Point px) {  // the middle of a cell is a whole number there
+        return cv::Point(static_cast<int>(std::lround((px.x * per_cell - 0.5) * (1 << kShift))),
+                         static_cast<int>(std::lround((px.y * per_cell - 0.5) * (1 << kShift))));
+    };
+    const auto ring = [&](const Ring& px) {
+        std::vector<cv::Point> points;
+        for (const Point p : px) points.push_back(fixed(p));
+        return points;
+    };
+    for (std::size_t i = 0; i < series.scenes.size(); ++i) {
+        const Scene& scene = series.scenes[i];
+        const StructureView view = structure_view(scene);
+        const int width = surface_cells(series.grid.width, gsd),
+                  height = surface_cells(series.grid.height, gsd);
+        cv::Mat1b labels(height, width, std::uint8_t{0}), drawn(height, width);
+        const auto add = [&](std::uint8_t bits) { cv::bitwise_or(labels, bits, labels, drawn); };
+        for (int y = 0; y < height; ++y)
+            for (int x = 0; x < width; ++x) {
+                const int u = std::min(series.grid.width - 1,
+                                       static_cast<int>((x + .5) / per_cell)),
+                          v = std::min(series.grid.height - 1,
+                                       static_cast<int>((y + .5) / per_cell));
+                if (!scene.seen(u, v)) labels(y, x) = kNoLabel;
+            }
+        for (const auto& s : series.truth.structures) {
+            bool observable = true;
+            if (!stands(s, scene.info.id, observable)) {
+                if (observable) continue;
+            }
+            drawn = std::uint8_t{0};
+            if (s.kind == "guard_post") {
+                const Point at = projection.px_from_lonlat(s.position);
+                cv::circle(
+                    drawn, fixed(at),
+                    static_cast<int>((observable ? 1.3 : 4) / kSurfaceCell_m * (1 << kShift)), 255,
+                    cv::FILLED, cv::LINE_8, kShift);
+                add(observable ? kPostLabel : kNoLabel);
+                continue;
+            }
+            if (s.footprint.size() < 3) continue;
+            Ring roof = projection.px_from_lonlat(s.footprint);
+            for (Point& p : roof) p = p + roof_shift(view, s.height_m);
+            const std::vector<cv::Point> points = ring(roof);
+            cv::fillPoly(drawn, std::vector<std::vector<cv::Point>>{points}, 255, cv::LINE_8,
+                         kShift);
+            if (!observable) {
+                cv::dilate(drawn, drawn, cv::Mat::ones(7, 7, CV_8U));
+                add(kNoLabel);
+                continue;
+            }
+            add(kRoofLabel);
+            drawn = std::uint8_t{0};
+            cv::polylines(drawn, std::vector<std::vector<cv::Point>>{points}, true, 255, 3,
+                          cv::LINE_8, kShift);
+            add(kBorderLabel);
+        }
+        for (const auto& p : series.truth.perimeters) {
+            if (p.scene != scene.info.id || p.geometry.size() < 3) continue;
+            drawn = std::uint8_t{0};
+            cv::polylines(
+                drawn,
+                std::vector<std::vector<cv::Point>>{ring(projection.px_from_lonlat(p.geometry))},
+                true, 255, 3, cv::LINE_8, kShift);
+            add(kLineLabel);
+        }
+        write_surface(fmt::format("{}/surface_{}.bin", series.folder, i), view, labels);
+    }
+    fmt::print("{}: {} scenes of surfaces\n", series.folder, series.scenes.size());
+    std::fflush(stdout);
+}
+
+void write_rio_surfaces(const std::string& folder, const std::string& out) {
+    for (int k = 50; k < 60; ++k) {
+        const Tile tile = read_tile(folder, k);
+        const StructureView view = structure_view(tile.scene);
+        const double per_cell = view.gsd_m / kSurfaceCell_m;
+        const int width = surface_cells(tile.truth.width(), view.gsd_m),
+                  height = surface_cells(tile.truth.height(), view.gsd_m);
+        cv::Mat1b labels(height, width);
+        for (int y = 0; y < height; ++y)
+            for (int x = 0; x < width; ++x)
+                labels(y, x) = static_cast<std::uint8_t>(
+                    kRoofsOnly |
+                    (tile.truth.at(
+                         std::min(tile.truth.width() - 1, static_cast<int>((x + .5) / per_cell)),
+                         std::min(tile.truth.height() - 1,
+                                  static_cast<int>((y + .5) / per_cell))) != 0
+                         ? kRoofLabel
+                         : 0));
+        cv::Mat1b roof, outer, inner;
+        cv::bitwise_and(labels, kRoofLabel, roof);
+        cv::dilate(roof, outer, cv::Mat::ones(3, 3, CV_8U));
+        cv::erode(roof, inner, cv::Mat::ones(3, 3, CV_8U));
+        cv::bitwise_or(labels, kBorderLabel, labels, outer != inner);
+        write_surface(fmt::format("{}/surface_{}.bin", out, k), view, labels);
+    }
+}
+
 void print_figures(const std::vector<FamilyScore>& families) {
     for (const auto& family : families)
         for (const auto& f : family.figures)
@@ -902,6 +1054,8 @@ int main(int count, char** words) try {
             options.samples = true;
         } else if (word == "--posts" || word == "--places") {
             (word == "--posts" ? options.posts : options.places) = true;
+        } else if (word == "--surfaces") {
+            options.surfaces = true;
         } else if (word == "--refined") {
             options.refined = true;
         } else if (word == "--jitter") {
@@ -928,7 +1082,9 @@ int main(int count, char** words) try {
             folders.push_back(word);
         }
     }
-    if (!rio.empty() && options.samples)
+    if (!rio.empty() && options.samples && options.surfaces)
+        write_rio_surfaces(rio, folders.empty() ? "." : folders[0]);
+    else if (!rio.empty() && options.samples)
         write_rio_samples(rio, folders.empty() ? "places.samples" : folders[0] + "/places.samples");
     else if (!rio.empty())
         score_rio(rio, azimuth_deg, elevation_deg, options.structures);
@@ -940,6 +1096,7 @@ int main(int count, char** words) try {
         if (options.samples) {
             if (options.posts) write_post_samples(series, options);
             if (options.places) write_place_samples(series, options);
+            if (options.surfaces) write_surface_samples(series);
             continue;
         }
         scores.push_back(score(series, options, reliability));

@@ -136,13 +136,15 @@ void tell_buildings(CompareOutcome& outcome, double gsd_m, double min_probabilit
     const double w = outcome.grid.width, h = outcome.grid.height;
     const Ring everywhere{{0, 0}, {w, 0}, {w, h}, {0, h}};
     const StructureOptions options;
+    const std::array<SurfaceMaps, 2> maps{surface_maps(outcome.before, options),
+                                          surface_maps(outcome.after, options)};
     const std::array<std::vector<Detection>, 2> found{
-        detect_buildings(outcome.before, everywhere, options),
-        detect_buildings(outcome.after, everywhere, options)};
+        detect_buildings(outcome.before, maps[0], everywhere, options),
+        detect_buildings(outcome.after, maps[1], everywhere, options)};
     if (found[0].empty() && found[1].empty()) return;
     const std::vector<Detection> buildings = merge_detections(found, gsd_m, options);
-    const std::vector<Look> first = look_at(outcome.before, buildings, options),
-                            second = look_at(outcome.after, buildings, options);
+    const std::vector<Look> first = look_at(outcome.before, maps[0], buildings, options),
+                            second = look_at(outcome.after, maps[1], buildings, options);
     const std::vector<double> shares = changed_shares(outcome, buildings);
     const double least = std::log(min_probability / (1 - min_probability));
 

@@ -25,7 +25,7 @@ struct Member {
     Alignment alignment;
     Normalization normalization;
     LineEvidence line;
-    std::vector<Detection> buildings;
+    SurfaceMaps surfaces;
 };
 
 /// The scene store gets this part of the memory allowed.
@@ -94,7 +94,7 @@ int scenes_in_flight(const Series& series, const RunOptions& options) {
     const auto pixels =
         static_cast<std::size_t>(series.grid.width) * static_cast<std::size_t>(series.grid.height);
     const std::size_t each = pixels * (2 * (bands * sizeof(float) + 2) + 12 * sizeof(float)) + 1;
-    const std::size_t held = pixels * 4 * series.members.size();
+    const std::size_t held = pixels * 8 * series.members.size();
     if (each + held > options.max_memory_bytes)
         throw DataError(
             "area of interest",
@@ -350,6 +350,16 @@ std::vector<GivenPerimeter> place_given(const std::vector<GivenLine>& given, con
     return placed;
 }
 
+/// What the network reads off every scene. Its tiles share the threads, so one scene at a time.
+void read_surfaces(Series& series, const SceneStore& store, const StructureOptions& options,
+                   Progress& progress) {
+    progress.stage("surfaces", static_cast<int>(series.members.size()));
+    for (std::size_t i = 0; i < series.members.size(); ++i) {
+        series.members[i].surfaces = surface_maps(*store.get(i), options);
+        progress.step(series.members[i].info.id);
+    }
+}
+
 struct SeriesLines {
     PerimeterResult traced;
     std::vector<TracedPerimeter> given;
@@ -366,7 +376,10 @@ SeriesLines trace_series(const Series& series, const SceneStore& store, const Kn
     std::vector<double> sigma_m;
     parallel_in_order(
         count, series.in_flight,
-        [&](int i) { return line_evidence(*store.get(static_cast<std::size_t>(i)), options); },
+        [&](int i) {
+            return line_evidence(*store.get(static_cast<std::size_t>(i)), at(series, i).surfaces,
+                                 options);
+        },
         [&](int i, LineEvidence evidence) {
             lines.push_back(std::move(evidence));
             infos.push_back(at(series, i).info);
@@ -395,8 +408,8 @@ void find_structures(const Series& series, const SceneStore& store, const KnownL
     parallel_in_order(
         count, series.in_flight,
         [&](int i) {
-            return detect_structures(*store.get(static_cast<std::size_t>(i)), area_px, rings,
-                                     options);
+            return detect_structures(*store.get(static_cast<std::size_t>(i)),
+                                     at(series, i).surfaces, area_px, rings, options);
         },
         [&](int i, std::vector<Detection> found) {
             detections.push_back(std::move(found));
@@ -406,7 +419,8 @@ void find_structures(const Series& series, const SceneStore& store, const KnownL
     parallel_in_order(
         count, series.in_flight,
         [&](int i) {
-            return look_at(*store.get(static_cast<std::size_t>(i)), evidence.objects, options);
+            return look_at(*store.get(static_cast<std::size_t>(i)), at(series, i).surfaces,
+                           evidence.objects, options);
         },
         [&](int i, std::vector<Look> looks) {
             evidence.looks.push_back(std::move(looks));
@@ -499,6 +513,7 @@ SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptio
         evidence.scenes.push_back(member.info);
         evidence.may_start_change.push_back(member.may_start_change);
     }
+    read_surfaces(series, store, options.structures, progress);
     SeriesLines lines = trace_series(series, store, known_line(site, options.given, series.grid),
                                      options.given, options.perimeter, progress);
     evidence.perimeter = std::move(lines.traced);

@@ -552,7 +552,7 @@ Looks look_at_lines(const std::vector<Scene>& scenes) {
     Looks run;
     for (const Scene& scene : scenes) {
         run.infos.push_back(scene.info);
-        run.evidence.push_back(line_evidence(scene, {}));
+        run.evidence.push_back(line_evidence(scene, {}, {}));
         run.sigma.push_back(0.3);
     }
     return run;

@@ -132,7 +132,7 @@ TEST(Structures, FindsBuildingsOfSeveralShapesAndHeights) {
     const auto boxes = village();
     const Scene scene = render(380, 340, gsd, boxes, 150, 40, 1);
     // Boxes without a roof's structure, in one band: far from what the network was shown.
-    const auto found = surer(detect_buildings(scene, whole(scene), {}));
+    const auto found = surer(detect_buildings(scene, surface_maps(scene, {}), whole(scene), {}));
     int hit = 0, heights = 0, covered = 0;
     for (const Box& box : boxes) {
         const Ring truth = footprint(box, gsd);
@@ -159,7 +159,7 @@ TEST(Structures, FindsBuildingsOfSeveralShapesAndHeights) {
 
 TEST(Structures, BareGroundHasNoBuildings) {
     const Scene scene = render(380, 340, 0.5, {}, 150, 40, 2);
-    EXPECT_LE(detect_buildings(scene, whole(scene), {}).size(), 1U);
+    EXPECT_LE(detect_buildings(scene, surface_maps(scene, {}), whole(scene), {}).size(), 1U);
 }
 
 TEST(Structures, HeightCountsWhatTheRidgeStandsBack) {
@@ -190,12 +190,12 @@ TEST(Structures, HeightCountsWhatTheRidgeStandsBack) {
 TEST(Structures, CoarsePixelsGiveNoBuildingsAndNoPosts) {
     std::vector<Box> boxes = {{700, 700, 60, 30, 10, 8, 170}};
     const Scene scene = render(140, 140, 10, boxes, 150, 40, 3);
-    EXPECT_TRUE(detect_buildings(scene, whole(scene), {}).empty());
+    EXPECT_TRUE(detect_buildings(scene, surface_maps(scene, {}), whole(scene), {}).empty());
     EXPECT_FALSE(posts_observable(scene, {}));
     Detection post;
     post.kind = StructureKind::guard_post;
     post.centre_px = {70, 70};
-    EXPECT_EQ(look_at(scene, std::vector<Detection>{post}, {})[0].seen, Seen::not_observable);
+    EXPECT_EQ(look_at(scene, surface_maps(scene, {}), std::vector<Detection>{post}, {})[0].seen, Seen::not_observable);
 }
 
 /// A square compound with a wall 0.6 m wide and posts standing on it.
@@ -254,7 +254,7 @@ TEST(Structures, FindsPostsOnTheLineAndInventsNone) {
                 d.line_px = resample_line({post - Point{0, 80}, post + Point{0, 80}}, 4);
             objects.push_back(d);
         }
-        const auto there = look_at(scene, objects, {}), gone = look_at(empty, objects, {});
+        const auto there = look_at(scene, surface_maps(scene, {}), objects, {}), gone = look_at(empty, surface_maps(empty, {}), objects, {});
         int right = 0;
         for (std::size_t i = 0; i < objects.size(); ++i)
             right +=
@@ -308,11 +308,11 @@ TEST(Structures, HiddenPlacesAreNotObservableAndSnowHidesOnlyWhatItDoesNotShow) 
     far_out = post;
     far_out.centre_px = {-4000, 10};
     const std::vector<Detection> objects{post, building, far_out};
-    EXPECT_NE(look_at(scene, objects, {})[0].seen, Seen::not_observable);
-    EXPECT_EQ(look_at(scene, objects, {})[2].seen, Seen::not_observable);
+    EXPECT_NE(look_at(scene, surface_maps(scene, {}), objects, {})[0].seen, Seen::not_observable);
+    EXPECT_EQ(look_at(scene, surface_maps(scene, {}), objects, {})[2].seen, Seen::not_observable);
     for (const std::uint8_t bit : {kCloud, kCloudShadow, kNoData}) {
         scene.masks = Mask(440, 440, bit);
-        for (const Look& look : look_at(scene, objects, {})) {
+        for (const Look& look : look_at(scene, surface_maps(scene, {}), objects, {})) {
             EXPECT_EQ(look.seen, Seen::not_observable);
             EXPECT_EQ(look.log_likelihood_ratio, 0);
         }
@@ -321,7 +321,7 @@ TEST(Structures, HiddenPlacesAreNotObservableAndSnowHidesOnlyWhatItDoesNotShow) 
     // Pale roofs and posts are often masked as snow: what shows all the same stands there, and what
     // does not show is never called absent.
     scene.masks = Mask(440, 440, kSnow);
-    const std::vector<Look> looks = look_at(scene, objects, {});
+    const std::vector<Look> looks = look_at(scene, surface_maps(scene, {}), objects, {});
     EXPECT_EQ(looks[0].seen, Seen::present);
     EXPECT_EQ(looks[1].seen, Seen::not_observable);
     EXPECT_EQ(looks[1].log_likelihood_ratio, 0);
@@ -425,7 +425,8 @@ TEST(Structures, WingsOfOneHouseAreCoveredByRectangles) {
         {{60, 62, 24, 9, 0, 5, 170}, {44, 62, 9, 36, 0, 5, 170}, {76, 62, 9, 36, 0, 5, 170}}};
     for (std::size_t k = 0; k < houses.size(); ++k) {
         const Scene scene = render(240, 240, gsd, houses[k], 150, 40, 3);
-        const auto found = surer(detect_buildings(scene, whole(scene), {}));
+        const auto found =
+            surer(detect_buildings(scene, surface_maps(scene, {}), whole(scene), {}));
         int both = 0, either = 0;
         for (int y = 0; y < 240; ++y)
             for (int x = 0; x < 240; ++x) {
@@ -468,7 +469,7 @@ TEST(Structures, ResultDoesNotDependOnThreads) {
     std::vector<std::vector<Detection>> results;
     for (const std::size_t threads : {1U, 2U, 7U}) {
         tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
-        auto all = detect_buildings(scene, whole(scene), {});
+        auto all = detect_buildings(scene, surface_maps(scene, {}), whole(scene), {});
         const auto posts = detect_posts(scene, std::vector<Ring>{c.line_px}, {});
         all.insert(all.end(), posts.begin(), posts.end());
         results.push_back(all);
@@ -512,12 +513,13 @@ TEST(Structures, OddScenesDoNotCrash) {
                     const Ring area{
                         {0, 0}, {1.0 * width, 0}, {1.0 * width, 1.0 * height}, {0, 1.0 * height}};
                     const std::vector<Ring> lines{area, {}, {{-500, -500}, {900, 40}, {20, 1000}}};
-                    auto found = detect_buildings(scene, area, options);
+                    auto found =
+                        detect_buildings(scene, surface_maps(scene, options), area, options);
                     const auto posts = detect_posts(scene, lines, options);
                     found.insert(found.end(), posts.begin(), posts.end());
                     found.push_back(post_at(1e12, 3, 1));
                     found.push_back(post_at(std::numeric_limits<double>::quiet_NaN(), 3, 1));
-                    EXPECT_EQ(look_at(scene, found, options).size(), found.size());
+                    EXPECT_EQ(look_at(scene, surface_maps(scene, {}), found, options).size(), found.size());
                     merge_detections(std::vector<std::vector<Detection>>{found}, 0.5, options);
                 }
 }

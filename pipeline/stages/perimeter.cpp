@@ -128,6 +128,30 @@ Point shift_onto_line(const Series& series, std::span<const int> looks, const Ri
     return best;
 }
 
+/// Whether the network knows this site's kind of line: what it draws in the looks given follows at
+/// least half of the known line's length, within reach_m.
+bool draws_line(Series series, std::span<const int> looks, const Ring& known_px, double reach_m) {
+    constexpr double kLeastDrawn = 0.5;
+    const bool any = std::any_of(looks.begin(), looks.end(), [&](int i) {
+        return series.evidence[static_cast<std::size_t>(i)].drawn.width() > 0;
+    });
+    if (!any || !shows_walls(series.unit_m)) return false;
+    series.drawn = true;
+    const Ribbon ribbon =
+        make_ribbon(series, centreline_of_ring(known_px, series.gsd_m, series.unit_m), reach_m);
+    const std::vector<int> rows = trace(series, ribbon, looks, reach_m);
+    const Plane mean = mean_support(ribbon, looks);
+    const Mask seen = seen_in_any(ribbon, looks);
+    int on = 0, all = 0;
+    for (int x = 0; x < static_cast<int>(rows.size()); ++x) {
+        const int y = rows[static_cast<std::size_t>(x)];
+        if (!mean.contains(x, y) || seen.at(x, y) == 0) continue;
+        ++all;
+        on += static_cast<double>(mean.at(x, y)) > kSeenZ ? 1 : 0;
+    }
+    return on > 0 && on >= kLeastDrawn * all;
+}
+
 /// The line of a part of the series.
 struct Epoch {
     int start = 0;  ///< position in `usable`
@@ -299,14 +323,25 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
                                  std::span<const double> registration_sigma_m,
                                  const KnownLine& given, const PerimeterOptions& options) {
     PerimeterResult result;
-    const Series series = series_of(grid, scenes, evidence, registration_sigma_m, options);
+    Series series = series_of(grid, scenes, evidence, registration_sigma_m, options);
     if (series.usable.empty()) {
         result.notes.push_back("No scene shows the ground: no perimeter was traced.");
         return result;
     }
     constexpr double kFoundWithin = 12;  // U: what is found lies on the line, but for its corners
     const bool is_given = given.ring_px.size() >= 3;
-    const KnownLine known = is_given ? given : find_line(series, result);
+    KnownLine known = given;
+    if (!is_given) {
+        // The line that the network draws, else the one that the images themselves show.
+        series.drawn = std::any_of(evidence.begin(), evidence.end(),
+                                   [](const LineEvidence& e) { return e.drawn.width() > 0; });
+        known = find_line(series, result);
+        if (known.ring_px.empty() && series.drawn) {
+            series.drawn = false;
+            result.notes.clear();
+            known = find_line(series, result);
+        }
+    }
     if (known.ring_px.empty()) return result;
     const double ribbon_m = is_given ? options.ribbon_m : kFoundWithin * series.unit_m;
     const double reach_m = std::max(ribbon_m, 4 * series.resolution_m);
@@ -322,6 +357,7 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
                          [&](int a, int b) { return gap(a) < gap(b); });
         nearest.resize(std::min<std::size_t>(nearest.size(), 3));
     }
+    if (is_given) series.drawn = draws_line(series, nearest, known.ring_px, reach_m);
     Ring begun = known.ring_px;
     if (is_given && shows_walls(series.unit_m)) {
         const Point shift = shift_onto_line(series, nearest, begun, ribbon_m);
@@ -478,6 +514,7 @@ std::vector<TracedPerimeter> measure_given(const Grid& grid, std::span<const Sce
     for (const GivenPerimeter& line : given) {
         Series series = all;
         std::erase_if(series.usable, [&](int i) { return i != line.scene; });
+        series.drawn = draws_line(series, series.usable, line.ring_px, 4 * series.unit_m);
         const Ribbon ribbon =
             make_ribbon(series, centreline_of_ring(line.ring_px, series.gsd_m, series.unit_m), 0);
         const std::vector<int> on_it(ribbon.line.points_px.size(), ribbon.half_rows);

@@ -8,6 +8,7 @@
 #include "core/options.h"
 #include "core/report.h"
 #include "core/scene.h"
+#include "core/surface_maps.h"
 
 namespace fenceline {
 
@@ -48,10 +49,16 @@ struct LineEvidence {
     /// line that runs at k · 22.5° (from x towards y), 50 (z + 1); 255: hidden.
     std::vector<PlaneOf<std::uint8_t>> planes;
     Mask hidden;  ///< nonzero: nothing can be seen
+    /// The network's probability of a line, in 255ths, on the pixels of planes[0]; and the support
+    /// that it gives, like planes[1 + k]. Empty where the network has not read the scene.
+    PlaneOf<std::uint8_t> drawn;
+    std::vector<PlaneOf<std::uint8_t>> drawn_planes;
 };
 /// Planes that hold a direction each.
 constexpr int kLineDirections = 8;
-LineEvidence line_evidence(const Scene& scene, const PerimeterOptions& options);
+/// maps: what the network has read off the scene; empty: the image alone speaks.
+LineEvidence line_evidence(const Scene& scene, const SurfaceMaps& maps,
+                           const PerimeterOptions& options);
 
 /// The catalogue's line on the grid.
 struct KnownLine {

@@ -130,7 +130,7 @@ Surroundings surroundings_of(const Series& series, const LooksAtLine& looks,
                     int count = 0;
                     for (const int i : scenes) {
                         const LineEvidence& e = series.evidence[static_cast<std::size_t>(i)];
-                        const auto& plane = e.planes[static_cast<std::size_t>(k) + 1];
+                        const auto& plane = series.directional(i, k);
                         const int u = (left + x) * step / e.search_step_px,
                                   v = (top + y) * step / e.search_step_px;
                         if (!plane.contains(u, v) || plane.at(u, v) == 255) continue;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
 #include <opencv2/core.hpp>
@@ -135,8 +136,9 @@ void normalise_locally(Seen& seen, double window_px) {
 
 /// Support for lines of one direction, sampled on the search grid: the image is turned so that the
 /// direction runs along the rows, and the result is turned back.
-void direction_support(const Seen& seen, double angle, double pixel_m, double unit_m,
-                       std::optional<Point> sun_px, int step, PlaneOf<std::uint8_t>& out) {
+void direction_support(const Seen& seen, const Plane* drawn, double angle, double pixel_m,
+                       double unit_m, std::optional<Point> sun_px, int step,
+                       PlaneOf<std::uint8_t>& out) {
     const Point along{std::cos(angle), std::sin(angle)}, across{along.y, -along.x};
     const double width = seen.value.width(), height = seen.value.height();
     const double half_along = (std::abs(along.x) * width + std::abs(along.y) * height) / 2;
@@ -150,6 +152,7 @@ void direction_support(const Seen& seen, double angle, double pixel_m, double un
               rows = static_cast<int>(std::ceil(2 * half_across)) + 1;
     frame.image = Plane(columns, rows);
     frame.seen = Mask(columns, rows);
+    if (drawn != nullptr) frame.drawn = Plane(columns, rows);
     const double sun = sun_px ? std::clamp(2 * dot(across, *sun_px), -1.0, 1.0) : 0.0;
     frame.sun.assign(static_cast<std::size_t>(columns), static_cast<float>(sun));
     const Point origin = centre - (half_along + frame.padding) * along - half_across * across;
@@ -170,6 +173,10 @@ void direction_support(const Seen& seen, double angle, double pixel_m, double un
                                  fx * (seen.value.at(i + 1, j + 1) - seen.value.at(i, j + 1));
             frame.image.at(x, y) = top + fy * (bottom - top);
             frame.seen.at(x, y) = 1;
+            if (drawn == nullptr) continue;
+            const float over = drawn->at(i, j) * (1 - fx) + drawn->at(i + 1, j) * fx,
+                        under = drawn->at(i, j + 1) * (1 - fx) + drawn->at(i + 1, j + 1) * fx;
+            frame.drawn.at(x, y) = over + fy * (under - over);
         }
     const double tilts[] = {-0.2, 0.0, 0.2};
     const LineSupport support = line_support(frame, unit_m, tilts, false);
@@ -191,9 +198,51 @@ void direction_support(const Seen& seen, double angle, double pixel_m, double un
         }
 }
 
+/// The network's probability of a line, in 255ths, on pixels of step × step grid pixels.
+PlaneOf<std::uint8_t> drawn_on(const SurfaceMaps& maps, int width, int height, int step) {
+    std::array<float, 256> probability{};
+    for (std::size_t v = 0; v < probability.size(); ++v)
+        probability[v] = 255 / (1 + std::exp((128 - static_cast<float>(v)) / 16));
+    PlaneOf<std::uint8_t> out(width, height);
+    const PlaneOf<std::uint8_t>& line = maps.line;
+    const double scale = step / maps.cell_px;
+    parallel_rows(height, [&](int y0, int y1) {
+        for (int y = y0; y < y1; ++y) {
+            const double v = std::clamp((y + 0.5) * scale - 0.5, 0.0, line.height() - 1.0);
+            const int j = static_cast<int>(v), below = std::min(j + 1, line.height() - 1);
+            const auto fy = static_cast<float>(v - j);
+            for (int x = 0; x < width; ++x) {
+                const double u = std::clamp((x + 0.5) * scale - 0.5, 0.0, line.width() - 1.0);
+                const int i = static_cast<int>(u), right = std::min(i + 1, line.width() - 1);
+                const auto fx = static_cast<float>(u - i);
+                const float top = probability[line.at(i, j)] * (1 - fx) +
+                                  probability[line.at(right, j)] * fx,
+                            bottom = probability[line.at(i, below)] * (1 - fx) +
+                                     probability[line.at(right, below)] * fx;
+                out.at(x, y) = static_cast<std::uint8_t>(std::lround(top + fy * (bottom - top)));
+            }
+        }
+    });
+    return out;
+}
+
+/// The most of step × step pixels, 0–1: a drawn line must survive the coarser grid.
+Plane most_of_blocks(const PlaneOf<std::uint8_t>& plane, int width, int height, int step) {
+    Plane out(width, height);
+    for (int y = 0; y < height; ++y)
+        for (int x = 0; x < width; ++x) {
+            std::uint8_t most = 0;
+            for (int v = y * step; v < std::min(plane.height(), (y + 1) * step); ++v)
+                for (int u = x * step; u < std::min(plane.width(), (x + 1) * step); ++u)
+                    most = std::max(most, plane.at(u, v));
+            out.at(x, y) = static_cast<float>(most) / 255;
+        }
+    return out;
+}
+
 }  // namespace
 
-LineEvidence line_evidence(const Scene& scene, const PerimeterOptions&) {
+LineEvidence line_evidence(const Scene& scene, const SurfaceMaps& maps, const PerimeterOptions&) {
     LineEvidence out;
     const Plane grey = luminance(scene.raster);
     const int width = grey.width(), height = grey.height();
@@ -251,11 +300,22 @@ LineEvidence line_evidence(const Scene& scene, const PerimeterOptions&) {
     for (int k = 0; k < kLineDirections; ++k)
         out.planes.emplace_back((coarse.value.width() + keep - 1) / keep,
                                 (coarse.value.height() + keep - 1) / keep, std::uint8_t{255});
-    if (out.usable)
-        parallel_items(kLineDirections, [&](int k) {
-            direction_support(coarse, k * std::numbers::pi / kLineDirections, fine_m * half_step,
-                              out.unit_m, sun, keep, out.planes[static_cast<std::size_t>(k) + 1]);
-        });
+    if (!out.usable) return out;
+    parallel_items(kLineDirections, [&](int k) {
+        direction_support(coarse, nullptr, k * std::numbers::pi / kLineDirections,
+                          fine_m * half_step, out.unit_m, sun, keep,
+                          out.planes[static_cast<std::size_t>(k) + 1]);
+    });
+    if (maps.empty()) return out;
+    out.drawn = drawn_on(maps, out.hidden.width(), out.hidden.height(), out.luminance_step_px);
+    const Plane drawn =
+        most_of_blocks(out.drawn, coarse.value.width(), coarse.value.height(), half_step);
+    out.drawn_planes.assign(kLineDirections, out.planes.back());
+    parallel_items(kLineDirections, [&](int k) {
+        direction_support(coarse, &drawn, k * std::numbers::pi / kLineDirections,
+                          fine_m * half_step, out.unit_m, sun, keep,
+                          out.drawn_planes[static_cast<std::size_t>(k)]);
+    });
     return out;
 }
 

@@ -91,7 +91,7 @@ GainField gain_between(const Series& series, std::span<const int> before,
         int count = 0;
         for (const int i : scenes) {
             const LineEvidence& e = series.evidence[static_cast<std::size_t>(i)];
-            const auto& plane = e.planes[static_cast<std::size_t>(direction) + 1];
+            const auto& plane = series.directional(i, direction);
             const int u = static_cast<int>((x + 0.5) * step / e.search_step_px),
                       v = static_cast<int>((y + 0.5) * step / e.search_step_px);
             if (!plane.contains(u, v) || plane.at(u, v) == 255) continue;

@@ -55,7 +55,7 @@ Ribbon make_ribbon(const Series& series, Centreline line, double reach_m) {
     parallel_items(static_cast<int>(series.usable.size()), [&](int k) {
         const auto i = static_cast<std::size_t>(series.usable[static_cast<std::size_t>(k)]);
         const LineFrame frame = unroll(series.evidence[i], series.sun_px[i], ribbon.line,
-                                       ribbon.half_rows, series.gsd_m, series.unit_m);
+                                       ribbon.half_rows, series.gsd_m, series.unit_m, series.drawn);
         ribbon.support[i] = line_support(frame, series.unit_m, kTilts);
     });
     return ribbon;
@@ -95,7 +95,7 @@ double support_along(const Series& series, std::span<const int> scenes, Point fr
     int count = 0;
     for (const int i : scenes) {
         const LineEvidence& e = series.evidence[static_cast<std::size_t>(i)];
-        const auto& plane = e.planes[static_cast<std::size_t>(direction) + 1];
+        const auto& plane = series.directional(i, direction);
         for (int k = 0; k < steps; ++k) {
             const Point p = from_px + ((k + 0.5) / steps) * way;
             const int x = static_cast<int>(std::floor(p.x / e.search_step_px)),

@@ -22,6 +22,14 @@ struct Series {
     std::vector<std::optional<Point>> sun_px;
     std::vector<int> usable;  ///< scene indices
     double gsd_m = 1, unit_m = 1, resolution_m = 1;
+    bool drawn = false;  ///< lines are what the network draws, in the scenes that it has read
+
+    /// Support for lines of direction k in a scene, as LineEvidence::planes[1 + k].
+    const PlaneOf<std::uint8_t>& directional(int scene, int k) const {
+        const LineEvidence& e = evidence[static_cast<std::size_t>(scene)];
+        return drawn && !e.drawn_planes.empty() ? e.drawn_planes[static_cast<std::size_t>(k)]
+                                                : e.planes[static_cast<std::size_t>(k) + 1];
+    }
 };
 
 /// What registration has left of a scene's misplacement, 0…50 m (1 sigma).

@@ -75,7 +75,7 @@ LineProfiles::LineProfiles(const Series& series, const Centreline& line)
     parallel_items(static_cast<int>(series.usable.size()), [&](int k) {
         const auto i = static_cast<std::size_t>(series.usable[static_cast<std::size_t>(k)]);
         profiles[i] = profiles_of(unroll(series.evidence[i], series.sun_px[i], line,
-                                         reach + most_shift, series.gsd_m, series.unit_m),
+                                         reach + most_shift, series.gsd_m, series.unit_m, false),
                                   columns_per_piece_, pieces_);
     });
     alike_.resize(static_cast<std::size_t>(pieces_) * static_cast<std::size_t>(looks_) *

@@ -146,6 +146,67 @@ void set_floors(FeatureSource& source, kernels::LineWeights& weights) {
     weights.strip_floor = 0.5F * median_of(strip) + 1e-6F;
 }
 
+/// line_support from what the network has drawn.
+LineSupport drawn_support(const LineFrame& frame, double unit_m, std::span<const double> tilts,
+                          bool for_placing) {
+    // A drawn line is some 2 m wide: of its middle, which the weights across find, .8 of the
+    // probability is left.
+    constexpr float kScale = 1.2F, kFit = 6;
+    constexpr double kPlaced = 4;  // U to either side: a line is placed by what lies near
+    const int half = frame.padding, height = frame.drawn.height(),
+              width = frame.drawn.width() - 2 * half;
+    LineSupport out;
+    out.z = Plane(width, height);
+    if (for_placing) out.fit = Plane(width, height);
+    out.seen = Mask(width, height);
+    const int reach = std::min(2, static_cast<int>(std::lround(unit_m / frame.across_m)));
+    Plane middle(frame.drawn.width(), height);
+    for (int y = 0; y < height; ++y) {
+        float sum = 0;
+        for (int d = -reach; d <= reach; ++d) {
+            const auto weight = static_cast<float>(reach + 1 - std::abs(d));
+            const float* in = frame.drawn.row(std::clamp(y + d, 0, height - 1));
+            for (int x = 0; x < middle.width(); ++x) middle.at(x, y) += weight * in[x];
+            sum += weight;
+        }
+        for (int x = 0; x < middle.width(); ++x) middle.at(x, y) /= sum;
+    }
+    // The most of all tilts of the mean over columns −length … length, in steps.
+    const auto raise = [&](int length, Plane& most) {
+        const int stride = std::max(1, length / 4), steps = length / stride;
+        std::vector<float> sum(static_cast<std::size_t>(width));
+        for (int y = 0; y < height; ++y)
+            for (const double tilt : tilts) {
+                std::fill(sum.begin(), sum.end(), 0.0F);
+                for (int k = -steps; k <= steps; ++k) {
+                    const int drift = static_cast<int>(
+                        std::lround(tilt * k * stride * frame.along_m / frame.across_m));
+                    const float* in =
+                        middle.row(std::clamp(y + drift, 0, height - 1)) + half + k * stride;
+                    for (int x = 0; x < width; ++x) sum[static_cast<std::size_t>(x)] += in[x];
+                }
+                float* to = most.row(y);
+                for (int x = 0; x < width; ++x)
+                    to[x] = std::max(to[x], sum[static_cast<std::size_t>(x)] /
+                                                static_cast<float>(2 * steps + 1));
+            }
+    };
+    raise(half, out.z);
+    if (for_placing)
+        raise(
+            std::min(half,
+                     std::max(1, static_cast<int>(std::lround(kPlaced * unit_m / frame.along_m)))),
+            out.fit);
+    for (int y = 0; y < height; ++y)
+        for (int x = 0; x < width; ++x) {
+            const bool seen = frame.seen.at(x + half, y) != 0;
+            out.seen.at(x, y) = seen ? 1 : 0;
+            out.z.at(x, y) = seen ? kHighestZ * std::min(1.0F, kScale * out.z.at(x, y)) : 0.0F;
+            if (for_placing) out.fit.at(x, y) = seen ? kFit * out.fit.at(x, y) : 0.0F;
+        }
+    return out;
+}
+
 }  // namespace
 
 float median_of(std::vector<float>& values) {
@@ -165,6 +226,7 @@ LineSupport line_support(const LineFrame& frame, double unit_m, std::span<const 
               width = frame.image.width() - 2 * half;
     LineSupport out;
     if (width <= 0 || height <= 0) return out;
+    if (frame.drawn.width() > 0) return drawn_support(frame, unit_m, tilts, for_placing);
     constexpr float kNothing = -1e30F;
     out.z = Plane(width, height, kNothing);
     if (for_placing) out.fit = Plane(width, height, kNothing);
@@ -294,7 +356,7 @@ std::optional<Point> sun_direction_px(const SceneInfo& scene) {
 }
 
 LineFrame unroll(const LineEvidence& evidence, std::optional<Point> sun_px, const Centreline& line,
-                 int half_rows, double gsd_m, double unit_m) {
+                 int half_rows, double gsd_m, double unit_m, bool use_drawn) {
     LineFrame frame;
     frame.along_m = line.step_m;
     frame.across_m = unit_m / 2;
@@ -303,6 +365,8 @@ LineFrame unroll(const LineEvidence& evidence, std::optional<Point> sun_px, cons
               height = 2 * half_rows + 1;
     frame.image = Plane(width, height);
     frame.seen = Mask(width, height);
+    const bool drawn = use_drawn && evidence.drawn.width() > 0;
+    if (drawn) frame.drawn = Plane(width, height);
     frame.sun.assign(static_cast<std::size_t>(width), 0.0F);
     if (evidence.planes.empty() || count < 2) return frame;
     const PlaneOf<std::uint8_t>& source = evidence.planes.front();
@@ -339,6 +403,13 @@ LineFrame unroll(const LineEvidence& evidence, std::optional<Point> sun_px, cons
                                  fx * (static_cast<float>(s1[1]) - static_cast<float>(s1[0]));
             frame.image.at(x, y) = (top + fy * (bottom - top) - 128.0F) * (1.0F / 32.0F);
             frame.seen.at(x, y) = 1;
+            if (!drawn) continue;
+            const std::uint8_t *d0 = evidence.drawn.row(j) + i, *d1 = evidence.drawn.row(j + 1) + i;
+            const float over =
+                            static_cast<float>(d0[0]) * (1 - fx) + static_cast<float>(d0[1]) * fx,
+                        under =
+                            static_cast<float>(d1[0]) * (1 - fx) + static_cast<float>(d1[1]) * fx;
+            frame.drawn.at(x, y) = (over + fy * (under - over)) * (1.0F / 255.0F);
         }
     return frame;
 }

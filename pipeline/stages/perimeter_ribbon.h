@@ -20,6 +20,7 @@ namespace fenceline {
 /// averaging.
 struct LineFrame {
     Plane image;             ///< locally normalised luminance, about -4…4; 0 where hidden
+    Plane drawn;             ///< the network's probability of a line; empty: it has not read it
     Mask seen;               ///< 1 seen, 0 hidden
     std::vector<float> sun;  ///< per column, -1…1: above 0 when the normal looks to the sun; 0: sun
                              ///< along or unknown
@@ -41,7 +42,9 @@ struct LineSupport {
 int averaging_half_length(double along_m, double unit_m);
 
 /// METHODS.md 5: orientation consistency .6, shadow on the side away from the sun .6, cleared strip
-/// .4, averaged 15 U along the line with tilts (across over along).
+/// .4, averaged 15 U along the line with tilts (across over along). Where the network has drawn
+/// lines, their probability instead, averaged the same way; z is then 0 where it draws none, 4
+/// where it is sure of one.
 /// for_placing: with `fit`, which stays empty otherwise.
 LineSupport line_support(const LineFrame& frame, double unit_m, std::span<const double> tilts,
                          bool for_placing = true);
@@ -58,9 +61,10 @@ Centreline centreline_of_path(const Polyline& path_px, double gsd_m, double unit
 /// Unit vector towards the sun in grid pixels; empty when the sun is not known.
 std::optional<Point> sun_direction_px(const SceneInfo& scene);
 
-/// A scene's ribbon along a line: half_rows rows on either side of it.
+/// A scene's ribbon along a line: half_rows rows on either side of it. use_drawn: with what the
+/// network has drawn, where it has.
 LineFrame unroll(const LineEvidence& evidence, std::optional<Point> sun_px, const Centreline& line,
-                 int half_rows, double gsd_m, double unit_m);
+                 int half_rows, double gsd_m, double unit_m, bool use_drawn);
 
 /// A ring without its spurs: where it comes back to within `neck_px` of itself after at most
 /// `most_px`, and the loop encloses hardly any ground, the loop is cut off.

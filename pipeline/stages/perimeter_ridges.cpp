@@ -13,6 +13,7 @@ namespace fenceline {
 namespace {
 
 constexpr int kTurns = 3;  ///< directions that are tried per direction of the field
+constexpr double kSureContrast = 1.3;
 constexpr double kAlong = 14, kAside = 2.2, kSideWidth = 1.5, kMiddleWidth = 1;  // U
 
 /// A frame of square pixels whose rows run in a direction and which covers the grid.
@@ -50,8 +51,8 @@ struct Profile {
 
 /// Adds what a look shows in some rows of a frame to the sum of contrasts and to the number of
 /// looks.
-void add_look(const LineEvidence& e, const TurnedFrame& frame, const Profile& profile, int first,
-              cv::Mat& sum, cv::Mat& count) {
+void add_look(const LineEvidence& e, bool drawn, const TurnedFrame& frame, const Profile& profile,
+              int first, cv::Mat& sum, cv::Mat& count) {
     const double step = e.luminance_step_px, scale = frame.pixel_px / step;
     const auto as_mat = [](const PlaneOf<std::uint8_t>& plane) {
         // OpenCV has no view of what may not be written; it is only read here.
@@ -63,11 +64,15 @@ void add_look(const LineEvidence& e, const TurnedFrame& frame, const Profile& pr
                                frame.along.y * scale, frame.across.y * scale, start.y - 0.5);
     const cv::Size size(sum.cols, sum.rows + 2 * profile.halo);
     cv::Mat turned, hidden, value, middle, side;
-    cv::warpAffine(as_mat(e.planes.front()), turned, to_image, size,
-                   cv::INTER_LINEAR | cv::WARP_INVERSE_MAP, cv::BORDER_CONSTANT, 128);
+    drawn = drawn && e.drawn.width() > 0;
+    cv::warpAffine(as_mat(drawn ? e.drawn : e.planes.front()), turned, to_image, size,
+                   cv::INTER_LINEAR | cv::WARP_INVERSE_MAP, cv::BORDER_CONSTANT, drawn ? 0 : 128);
     cv::warpAffine(as_mat(e.hidden), hidden, to_image, size,
                    cv::INTER_NEAREST | cv::WARP_INVERSE_MAP, cv::BORDER_CONSTANT, 1);
-    turned.convertTo(value, CV_32F, 1.0 / 32, -4);
+    if (drawn)  // a sure line counts as much as a clear wall's contrast
+        turned.convertTo(value, CV_32F, kSureContrast / 255);
+    else
+        turned.convertTo(value, CV_32F, 1.0 / 32, -4);
     cv::blur(value, value, {profile.length, 1}, {-1, -1}, cv::BORDER_REPLICATE);
     cv::blur(value, middle, {1, profile.middle}, {0, profile.middle / 2});
     cv::blur(value, side, {1, 2 * profile.half_side + 1});
@@ -79,7 +84,9 @@ void add_look(const LineEvidence& e, const TurnedFrame& frame, const Profile& pr
         auto *s = sum.ptr<float>(y), *n = count.ptr<float>(y);
         for (int x = 0; x < sum.cols; ++x) {
             const float seen = gone[x] != 0 ? 0.0F : 1.0F;
-            s[x] += seen * std::max(std::min(a[x], b[x]) - m[x], m[x] - std::max(a[x], b[x]));
+            s[x] +=
+                seen *
+                (drawn ? m[x] : std::max(std::min(a[x], b[x]) - m[x], m[x] - std::max(a[x], b[x])));
             n[x] += seen;
         }
     }
@@ -95,8 +102,8 @@ void add_direction(const Series& series, std::span<const int> looks, double angl
         const int rows = std::min(kBand, frame.rows - first);
         cv::Mat sum = cv::Mat::zeros(rows, frame.columns, CV_32F), count = sum.clone();
         for (const int i : looks)
-            add_look(series.evidence[static_cast<std::size_t>(i)], frame, profile, first, sum,
-                     count);
+            add_look(series.evidence[static_cast<std::size_t>(i)], series.drawn, frame, profile,
+                     first, sum, count);
         for (int y = 0; y < rows; ++y) {
             const auto *s = sum.ptr<float>(y), *n = count.ptr<float>(y);
             for (int x = 0; x < frame.columns; ++x) {

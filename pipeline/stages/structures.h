@@ -8,6 +8,7 @@
 #include "core/options.h"
 #include "core/report.h"
 #include "core/scene.h"
+#include "core/surface_maps.h"
 
 namespace fenceline {
 
@@ -20,6 +21,9 @@ struct StructureOptions {
     double match_m = 6;                   ///< same object in two looks
     double post_min_log_odds = -1.0;      ///< a look finds a post from here on
     double building_min_log_odds = -1.0;  ///< a look finds a building from here on
+    /// A scene whose pixels, or whose true resolution, are coarser than this (m) is not read by the
+    /// network of surfaces. It was shown up to 1.0 m.
+    double read_up_to_m = 1.3;
 };
 template <class Visitor>
 void describe(StructureOptions& o, Visitor&& v) {
@@ -35,6 +39,8 @@ void describe(StructureOptions& o, Visitor&& v) {
       "log-odds from which a single look finds a guard post");
     v("structures.building_min_log_odds", o.building_min_log_odds, Range{-12, 12}, "",
       "log-odds from which a single look finds a building");
+    v("structures.read_up_to_m", o.read_up_to_m, Range{0, 2}, "m",
+      "coarsest image that the network of roofs, walls and posts reads; 0: it reads none");
 }
 
 /// Side that nine guard posts in ten have at least: where it has too few pixels across, a count
@@ -52,6 +58,8 @@ struct Detection {
     std::optional<double> height_m;
     std::optional<Interval> height_ci;
     double log_odds = 0;  ///< of being real, from this scene alone
+    /// Of another building that stands on its place at another time; 0: there is none.
+    double rival_area_m2 = 0;
     Polyline
         line_px;  ///< posts: the stretch of the line they were found along, about 45 m each way
 };
@@ -61,6 +69,7 @@ enum class Seen { present, absent, not_observable };
 struct Look {
     Seen seen = Seen::not_observable;
     double log_likelihood_ratio = 0;  ///< present against absent; 0 when not observable
+    bool on_map = false;  ///< read off the network's map of surfaces (buildings)
     /// Log-odds that the network gives for this look alone; NaN when not observable.
     double score = std::numeric_limits<double>::quiet_NaN();
     std::optional<double> height_m;
@@ -75,18 +84,28 @@ struct Look {
            contrast = std::numeric_limits<double>::quiet_NaN();
 };
 
+/// What a small convolutional network reads off one scene: roofs, the line, guard posts. It is
+/// fully convolutional with skips (after Ronneberger, Fischer and Brox 2015), four halvings, half a
+/// million weights; what it was shown stands in benchmarks/surfaces_model_card.md. The maps serve
+/// structures and perimeter alike; they are empty where the scene is too coarse or shows nothing.
+/// What lies within 2.4 m of hidden ground is never a line or a post. The same bytes whatever the
+/// number of threads.
+SurfaceMaps surface_maps(const Scene& scene, const StructureOptions& options);
+
 /// Can guard posts be seen at all at this scene's true resolution?
 bool posts_observable(const Scene& scene, const StructureOptions& options);
 
-std::vector<Detection> detect_buildings(const Scene& scene, const Ring& area_px,
-                                        const StructureOptions& options);
+/// maps: of the scene (surface_maps); without them buildings are looked for by a network of
+/// windows.
+std::vector<Detection> detect_buildings(const Scene& scene, const SurfaceMaps& maps,
+                                        const Ring& area_px, const StructureOptions& options);
 /// Posts along the lines (rings on the grid) of this or other dates.
 std::vector<Detection> detect_posts(const Scene& scene, std::span<const Ring> lines_px,
                                     const StructureOptions& options);
 
 /// Both, with the scene prepared once: buildings first.
-std::vector<Detection> detect_structures(const Scene& scene, const Ring& area_px,
-                                         std::span<const Ring> lines_px,
+std::vector<Detection> detect_structures(const Scene& scene, const SurfaceMaps& maps,
+                                         const Ring& area_px, std::span<const Ring> lines_px,
                                          const StructureOptions& options);
 
 /// Merges the detections of a series (one list per scene) into objects: assignment within match_m
@@ -97,7 +116,7 @@ std::vector<Detection> merge_detections(std::span<const std::vector<Detection>> 
 
 /// Looks at every object in this scene ("forced" measurement), present or not. Same order as
 /// objects.
-std::vector<Look> look_at(const Scene& scene, std::span<const Detection> objects,
-                          const StructureOptions& options);
+std::vector<Look> look_at(const Scene& scene, const SurfaceMaps& maps,
+                          std::span<const Detection> objects, const StructureOptions& options);
 
 }  // namespace fenceline

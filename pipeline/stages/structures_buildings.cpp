@@ -8,6 +8,7 @@
 
 #include "core/parallel.h"
 #include "kernels/line_opening.h"
+#include "stages/structures_maps.h"
 #include "stages/structures_net.h"
 
 namespace fenceline {
@@ -284,7 +285,7 @@ BuildingMeasure measure_building(const StructureView& view, const OrientedRectan
 namespace {
 
 /// Most roofs have a ridge, and its height over the eaves goes with the width.
-constexpr double kGabled = 0.8, kRisePerWidth = 0.21, kRiseSpread = 0.035;
+constexpr double kGabled = 0.8, kRisePerWidth = 0.27, kRiseSpread = 0.035;
 
 /// Is the roof one of two slopes? The halves on either side of its long axis differ then, unless
 /// the sun stands in line with the ridge. 0–1.
@@ -461,6 +462,7 @@ std::vector<BuildingLook> roofs_of(const StructureView& view, const Ring& area_p
 }  // namespace
 
 BuildingLook look_at_building(const StructureView& view, const OrientedRectangle& roof) {
+    if (view.maps != nullptr) return roof_on_map(*view.maps, roof);
     const PostFrame frame = post_frame(view);
     const double length_m = 2 * view.gsd_m * std::max(roof.half_a, roof.half_b);
     BuildingLook best{-12, roof};
@@ -475,10 +477,12 @@ BuildingLook look_at_building(const StructureView& view, const OrientedRectangle
     return best;
 }
 
-std::vector<Detection> detect_buildings(const Scene& scene, const Ring& area_px,
-                                        const StructureOptions& options) {
+std::vector<Detection> detect_buildings(const Scene& scene, const SurfaceMaps& maps,
+                                        const Ring& area_px, const StructureOptions& options) {
     if (scene.raster.bands.empty()) return {};
-    return detect_buildings(structure_view(scene), area_px, options);
+    StructureView view = structure_view(scene);
+    if (!maps.empty()) view.maps = &maps;
+    return detect_buildings(view, area_px, options);
 }
 
 std::vector<Detection> detect_buildings(const StructureView& view, const Ring& area_px,
@@ -488,7 +492,8 @@ std::vector<Detection> detect_buildings(const StructureView& view, const Ring& a
     // A building of 8 m is the smallest worth a shape; below a few pixels across nothing can be
     // said of it.
     if (8.0 / view.effective_gsd_m < kMinAcross_px) return {};
-    const std::vector<BuildingLook> roofs = roofs_of(view, area_px);
+    const std::vector<BuildingLook> roofs =
+        view.maps != nullptr ? roofs_on_map(*view.maps) : roofs_of(view, area_px);
     std::vector<Candidate> candidates(roofs.size());
     parallel_items(static_cast<int>(candidates.size()), [&](int i) {
         Candidate& c = candidates[static_cast<std::size_t>(i)];

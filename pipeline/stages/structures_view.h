@@ -15,6 +15,7 @@ namespace fenceline {
 /// A scene as structures are looked for in it.
 struct StructureView {
     const Scene* scene = nullptr;
+    const SurfaceMaps* maps = nullptr;  ///< what the network has read off it; null: nothing
     Plane luminance;
     double gsd_m = 1;
     double effective_gsd_m =

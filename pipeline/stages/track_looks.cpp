@@ -29,7 +29,7 @@ double density(const LookModel& m, double score, double mean, double variance) {
 /// times: between what is found at places of true objects before they came or after they went, and
 /// what at places of nothing that some look has taken for one (fit_looks.py); per unit of score,
 /// logarithm between the knots.
-double absent_density(StructureKind kind, double score) {
+double absent_density(StructureKind kind, bool on_map, double score) {
     using Knots = std::array<std::pair<double, double>, 7>;
     static constexpr Knots kPost{
         {{-12, 0.15}, {-10.5, 0.15}, {-9, 0.14}, {-7, 0.12}, {-5, 0.08}, {-3, 0.035}, {-1, 0.03}}};
@@ -40,7 +40,15 @@ double absent_density(StructureKind kind, double score) {
                                       {-5, 0.025},
                                       {-2, 0.03},
                                       {-0.5, 0.06}}};
-    const Knots& knots = kind == StructureKind::guard_post ? kPost : kBuilding;
+    // The map's scores end at −8, and what does not stand there is mostly told at once.
+    static constexpr Knots kOnMap{{{-8, 0.45},
+                                   {-6.5, 0.45},
+                                   {-5.5, 0.03},
+                                   {-4, 0.02},
+                                   {-3, 0.02},
+                                   {-2, 0.025},
+                                   {-0.5, 0.03}}};
+    const Knots& knots = kind == StructureKind::guard_post ? kPost : on_map ? kOnMap : kBuilding;
     if (score <= knots.front().first) return knots.front().second;
     for (std::size_t k = 1; k < knots.size(); ++k) {
         const auto& [x0, y0] = knots[k - 1];
@@ -109,9 +117,9 @@ Level level_from(const LookModel& m, double sum, int count) {
 
 }  // namespace
 
-LookModel look_model(StructureKind kind) {
-    return kind == StructureKind::guard_post ? LookModel{5.1, 2.65, 2.4, 0.01}
-                                             : LookModel{3.6, 2.65, 1.6, 0.01};
+LookModel look_model(StructureKind kind, bool on_map) {
+    if (kind == StructureKind::guard_post) return {5.1, 2.65, 2.4, 0.01};
+    return on_map ? LookModel{5.4, 1.75, 0.7, 0.035} : LookModel{3.6, 2.65, 1.6, 0.01};
 }
 
 std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> objects,
@@ -127,7 +135,12 @@ std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> object
             if (const Look* look = look_of(i, k)) ratios[i][k] = look->log_likelihood_ratio;
 
     for (const StructureKind kind : {StructureKind::building, StructureKind::guard_post}) {
-        const LookModel m = look_model(kind);
+        bool on_map = false;
+        for (std::size_t i = 0; i < scenes; ++i)
+            for (std::size_t k = 0; k < objects.size(); ++k)
+                if (const Look* look = look_of(i, k); objects[k].kind == kind && look != nullptr)
+                    on_map = on_map || look->on_map;
+        const LookModel m = look_model(kind, on_map);
         const std::vector<double> blind = blind_shares(kind, objects, looks);
         // Looks that show the object, and its level without one of them. Scenes' effects are found
         // with levels that do not know of them: two rounds.
@@ -185,7 +198,7 @@ std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> object
                     continue;
                 const Rest rest = rest_of(i, k);
                 if (rest.before + rest.after == 0) continue;
-                const double absent = absent_density(kind, look->score);
+                const double absent = absent_density(kind, look->on_map, look->score);
                 const double stands =
                     (1 - blind[i]) * density(m, look->score, rest.level.mean + effect[i],
                                              rest.level.variance + m.look_sd * m.look_sd) +
@@ -207,11 +220,13 @@ double existence_limit(StructureKind kind, std::span<const Look> looks, double l
         }
     double sum = 0;
     int count = 0;
+    bool on_map = false;
     std::vector<double> borders;
     for (std::size_t i = first; i <= last && i < looks.size(); ++i)
         if (looks[i].seen != Seen::not_observable && std::isfinite(looks[i].score)) {
             sum += std::max(-6.0, looks[i].score);
             ++count;
+            on_map = on_map || looks[i].on_map;
             if (std::isfinite(looks[i].border))
                 borders.push_back(std::clamp(looks[i].border, 0.0, 1.5));
         }
@@ -223,6 +238,7 @@ double existence_limit(StructureKind kind, std::span<const Look> looks, double l
         const double beside = std::isfinite(line_m) ? std::clamp((8 - line_m) / 4, 0.0, 1.0) : 0.5;
         return 1.18 * level + 2.46 * twice + 1.8 * beside - 4.55;
     }
+    if (on_map) return 0.86 * level + 3.39 * twice - 3.18;
     if (borders.empty()) return 0.64 * level + 3.28 * twice - 2.91;
     const auto middle = borders.begin() + static_cast<std::ptrdiff_t>(borders.size() / 2);
     std::nth_element(borders.begin(), middle, borders.end());

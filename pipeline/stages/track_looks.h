@@ -16,7 +16,7 @@ struct LookModel {
     double look_sd;               ///< of a look around its object's level
     double outlier_share;         ///< of looks that may say anything between −12 and 12
 };
-LookModel look_model(StructureKind kind);
+LookModel look_model(StructureKind kind, bool on_map);
 
 /// Log-likelihood ratios of all looks [scene][object], present against absent, with what the series
 /// itself tells about them: an object that is seen faintly in every look and not at all in one is
