@@ -221,6 +221,12 @@ void draw(const Kept& kept, const TracedPerimeter& p, const Report* truth,
     picture << "P5\n" << plane.width() << " " << plane.height() << "\n255\n";
     for (int y = 0; y < plane.height(); ++y)
         picture.write(reinterpret_cast<const char*>(plane.row(y)), plane.width());
+    if (e.drawn.width() > 0) {
+        std::ofstream drawn(name + ".drawn.pgm", std::ios::binary);
+        drawn << "P5\n" << e.drawn.width() << " " << e.drawn.height() << "\n255\n";
+        for (int y = 0; y < e.drawn.height(); ++y)
+            drawn.write(reinterpret_cast<const char*>(e.drawn.row(y)), e.drawn.width());
+    }
     std::ofstream rings(name + ".txt");
     const auto put = [&](const char* what, const Ring& ring) {
         rings << what;

@@ -111,7 +111,8 @@ GainField gain_between(const Series& series, std::span<const int> before,
                         static_cast<float>(std::clamp(gain / 3, 0.0, 1.0));
                 }
     });
-    prefer_borders(field, series.unit_m / (series.gsd_m * step));
+    // The network draws lines only: on neither side of one is there much else.
+    if (!series.drawn) prefer_borders(field, series.unit_m / (series.gsd_m * step));
     return field;
 }
 
@@ -714,14 +715,23 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
                 old ? old->went(c.detour, c.change) > 0 : stretch_faded(series, ring, c, first);
             if (!went) continue;
         }
+        // Looks from then on that see at least half of the border: what lies under snow or cloud
+        // neither draws nor confirms.
+        std::vector<int> seeing;
+        for (int u = c.change; u < count; ++u) {
+            const int i = all[static_cast<std::size_t>(u)];
+            const Presence& look = c.there[static_cast<std::size_t>(i)];
+            if (2 * (look.won + look.lost) >= static_cast<int>(look.pieces.size()))
+                seeing.push_back(i);
+        }
         // One look alone cannot confirm what was searched for in it: it must be almost complete.
-        if (c.change + 1 == count &&
+        if (seeing.size() < 2 &&
             (mean_share(series, c, c.change, count) < 0.92 || c.supported < 0.92))
             continue;
         // Hold back dates: a path that half of the later looks draw must be seen by the other half.
         std::vector<int> drawn, held;
-        for (int u = c.change; u < count; ++u)
-            ((u - c.change) % 2 == 0 ? held : drawn).push_back(all[static_cast<std::size_t>(u)]);
+        for (std::size_t k = 0; k < seeing.size(); ++k)
+            (k % 2 == 0 ? held : drawn).push_back(seeing[k]);
         if (!drawn.empty()) {
             double best_share = 0, best_iou = 0;
             for (const Detour& d : found_again(c, drawn)) {
