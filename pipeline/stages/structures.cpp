@@ -77,8 +77,8 @@ Ring agreed_rectangle(const Cluster& cluster) {
 /// the network's map those of one building scatter by .035 in the logarithm (98 % within .15),
 /// while rebuilt ones step by .35 and more (tune series). Least-squares step between two looks.
 /// Empty second cluster: it is one building.
-std::pair<Cluster, Cluster> split_where_rebuilt(const Cluster& cluster) {
-    constexpr double kScatter = 0.05, kLeastStep = 0.22, kLeastStepOfOne = 0.3, kLeastRatio = 5;
+std::pair<Cluster, Cluster> split_where_rebuilt(const Cluster& cluster, std::size_t scenes) {
+    constexpr double kScatter = 0.05, kLeastStep = 0.22, kLeastStepOfOne = 0.3, kLeastRatio = 4;
     const std::size_t n = cluster.members.size();
     std::vector<std::size_t> order(n);
     std::iota(order.begin(), order.end(), 0U);
@@ -89,13 +89,15 @@ std::pair<Cluster, Cluster> split_where_rebuilt(const Cluster& cluster) {
         area[i] = std::log(std::max(1e-6, cluster.members[order[i]].area_m2));
     std::size_t best = 0;
     double most = 0;
-    for (std::size_t s = 1; s + 1 <= n && n >= 3; ++s) {
+    // Two looks out of many that differ are two bad looks; of a pair they are all there is.
+    for (std::size_t s = 1; s + 1 <= n && (n >= 3 || scenes == 2); ++s) {
         double mean[2] = {0, 0}, squares = 0;
         for (std::size_t i = 0; i < n; ++i)
             mean[i >= s] += area[i] / static_cast<double>(i < s ? s : n - s);
         for (std::size_t i = 0; i < n; ++i) squares += std::pow(area[i] - mean[i >= s], 2);
         const double step = std::abs(mean[1] - mean[0]),
-                     scatter = std::max(kScatter, std::sqrt(squares / static_cast<double>(n - 2)));
+                     scatter = std::max(
+                         kScatter, n > 2 ? std::sqrt(squares / static_cast<double>(n - 2)) : 0.0);
         const double least = std::min(s, n - s) == 1 ? kLeastStepOfOne : kLeastStep;
         const double ratio =
             step /
@@ -220,7 +222,7 @@ std::vector<Detection> merge_kind(std::span<const std::vector<Detection>> per_sc
     if (kind == StructureKind::building) {
         std::vector<Cluster> parts;
         for (const Cluster& c : clusters) {
-            auto [first, second] = split_where_rebuilt(c);
+            auto [first, second] = split_where_rebuilt(c, per_scene.size());
             parts.push_back(std::move(first));
             if (!second.members.empty()) parts.push_back(std::move(second));
         }
