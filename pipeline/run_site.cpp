@@ -355,8 +355,11 @@ void read_surfaces(Series& series, const SceneStore& store, const StructureOptio
                    Progress& progress) {
     progress.stage("surfaces", static_cast<int>(series.members.size()));
     for (std::size_t i = 0; i < series.members.size(); ++i) {
-        series.members[i].surfaces = surface_maps(*store.get(i), options);
-        progress.step(series.members[i].info.id);
+        Member& member = series.members[i];
+        member.surfaces = surface_maps(*store.get(i), options);
+        if (member.surfaces.empty())
+            member.info.notes.emplace_back("read without the network of roofs, walls and posts");
+        progress.step(member.info.id);
     }
 }
 
