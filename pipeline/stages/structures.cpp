@@ -282,8 +282,9 @@ std::vector<Detection> merge_kind(std::span<const std::vector<Detection>> per_sc
 /// lines through the ratios of forced looks at what the detector has found on a held-out tune
 /// series (benchmarks/structures_model_card.md), between limits that keep one look from deciding
 /// alone.
-double post_llr(double score) {
-    return std::clamp((score < -0.3 ? 0.7 : 0.9) * (score + 0.3), -5.0, 5.0);
+double post_llr(double score, bool on_map) {
+    const double slope = on_map ? (score < -0.3 ? 1.03 : 0.84) : (score < -0.3 ? 0.7 : 0.9);
+    return std::clamp(slope * (score + 0.3), -5.0, 5.0);
 }
 /// Score of a look at one of two buildings that stand on one place at different times, from the
 /// area of the roof that is there: far below 0 when it is the other one's.
@@ -338,8 +339,9 @@ std::vector<Look> look_at(const Scene& scene, const SurfaceMaps& maps,
                 return;
             snow = snow_share(scene, object.centre_px, 6 * metre) > kMostSnow;
             const PostLook seen = look_at_post(view, object, 1.5 * metre);
+            look.on_map = view.maps != nullptr;
             look.score = seen.log_odds;
-            look.log_likelihood_ratio = post_llr(seen.log_odds);
+            look.log_likelihood_ratio = post_llr(seen.log_odds, look.on_map);
             if (look.log_likelihood_ratio > 0 && view.sun) {
                 Detection there = object;
                 there.centre_px = seen.foot_px;
