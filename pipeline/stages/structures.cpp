@@ -78,7 +78,8 @@ Ring agreed_rectangle(const Cluster& cluster) {
 /// while rebuilt ones step by .35 and more (tune series). Least-squares step between two looks.
 /// Empty second cluster: it is one building.
 std::pair<Cluster, Cluster> split_where_rebuilt(const Cluster& cluster, std::size_t scenes) {
-    constexpr double kScatter = 0.05, kLeastStep = 0.22, kLeastStepOfOne = 0.3, kLeastRatio = 4;
+    constexpr double kScatter = 0.05, kLeastStep = 0.22, kLeastStepOfOne = 0.3, kLeastRatio = 4,
+                     kMostStep = 0.62;  // one look's halves of a roof step by .69
     const std::size_t n = cluster.members.size();
     std::vector<std::size_t> order(n);
     std::iota(order.begin(), order.end(), 0U);
@@ -102,7 +103,8 @@ std::pair<Cluster, Cluster> split_where_rebuilt(const Cluster& cluster, std::siz
         const double ratio =
             step /
             (scatter * std::sqrt(1.0 / static_cast<double>(s) + 1.0 / static_cast<double>(n - s)));
-        if (step >= least && ratio >= kLeastRatio && ratio > most) most = ratio, best = s;
+        if (step >= least && step <= kMostStep && ratio >= kLeastRatio && ratio > most)
+            most = ratio, best = s;
     }
     std::pair<Cluster, Cluster> out;
     if (best == 0) {
