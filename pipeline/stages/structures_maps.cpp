@@ -31,8 +31,10 @@ namespace {
 
 /// Cells of a tile that are kept, and around them what the network looks at, too. Multiples of 16,
 /// the network's coarsest step, so that tiles see the same grid of it.
-constexpr int kTile = 448, kHalo = 32, kInput = kTile + 2 * kHalo;
+constexpr int kTile = 448, kHalo = 32, kStep = 16;
 constexpr int kMaps = 4;
+
+int whole_steps(int cells) { return (cells + kStep - 1) / kStep * kStep; }
 
 float squashed(float v) { return std::clamp(v, -4.0F, 4.0F); }
 
@@ -90,33 +92,37 @@ SurfaceMaps surface_maps(const Scene& scene, const StructureOptions& options) {
         // OpenCV's own parallelism must not hand this thread another tile while it waits.
         tbb::this_task_arena::isolate([&] {
             const int x0 = (k % columns) * kTile, y0 = (k / columns) * kTile;
-            const int shape[] = {1, kSurfaceImages + kSurfaceExtras, kInput, kInput};
+            const int kept_width = std::min(kTile, width - x0),
+                      kept_height = std::min(kTile, height - y0);
+            const int across = whole_steps(kept_width) + 2 * kHalo,
+                      down = whole_steps(kept_height) + 2 * kHalo;
+            const int shape[] = {1, kSurfaceImages + kSurfaceExtras, down, across};
             cv::Mat input(4, shape, CV_32F);
             auto* channels = input.ptr<float>();
-            constexpr std::size_t kCells = static_cast<std::size_t>(kInput) * kInput;
-            std::vector<float> row(kSurfaceImages * static_cast<std::size_t>(kInput));
-            for (int y = 0; y < kInput; ++y) {
-                surface_row(view, x0 - kHalo, y0 - kHalo + y, kInput, row.data());
+            const auto n = static_cast<std::size_t>(across),
+                       cells = n * static_cast<std::size_t>(down);
+            std::vector<float> row(kSurfaceImages * n);
+            for (int y = 0; y < down; ++y) {
+                surface_row(view, x0 - kHalo, y0 - kHalo + y, across, row.data());
                 for (std::size_t c = 0; c < kSurfaceImages; ++c)
-                    std::copy_n(row.data() + c * kInput, kInput,
-                                channels + c * kCells + static_cast<std::size_t>(y) * kInput);
+                    std::copy_n(row.data() + c * n, n,
+                                channels + c * cells + static_cast<std::size_t>(y) * n);
             }
             for (std::size_t e = 0; e < extras.size(); ++e)
-                std::fill_n(channels + (kSurfaceImages + e) * kCells, kCells, extras[e]);
+                std::fill_n(channels + (kSurfaceImages + e) * cells, cells, extras[e]);
             cv::dnn::Net& net = nets.local();
             net.setInput(input);
             const cv::Mat output = net.forward();
             // Four values per map and pair of cells: depth to space.
-            constexpr std::size_t kHalf = kInput / 2;
             const auto* out = output.ptr<float>();
             for (std::size_t m = 0; m < planes.size(); ++m)
-                for (int y = 0; y < std::min(kTile, height - y0); ++y)
-                    for (int x = 0; x < std::min(kTile, width - x0); ++x) {
+                for (int y = 0; y < kept_height; ++y)
+                    for (int x = 0; x < kept_width; ++x) {
                         const auto u = static_cast<std::size_t>(x + kHalo),
                                    v = static_cast<std::size_t>(y + kHalo);
                         const std::size_t plane = 4 * m + 2 * (v % 2) + u % 2;
                         planes[m]->at(x0 + x, y0 + y) =
-                            sixteenths(out[plane * kHalf * kHalf + (v / 2) * kHalf + u / 2]);
+                            sixteenths(out[plane * (cells / 4) + (v / 2) * (n / 2) + u / 2]);
                     }
         });
     });
