@@ -69,7 +69,7 @@ enum class Seen { present, absent, not_observable };
 struct Look {
     Seen seen = Seen::not_observable;
     double log_likelihood_ratio = 0;  ///< present against absent; 0 when not observable
-    bool on_map = false;  ///< read off the network's map of surfaces, too
+    bool on_map = false;              ///< read off the network's map of surfaces, too
     /// Log-odds that the network gives for this look alone; NaN when not observable.
     double score = std::numeric_limits<double>::quiet_NaN();
     std::optional<double> height_m;
