@@ -166,8 +166,11 @@ struct Writer {
             grade.lower(0, "a scene it rests on is not registered well enough");
         else if (warned)
             grade.lower(
-                1, fmt::format("registration of a scene it rests on is uncertain (CE90 {:.1f} m)",
-                               worst_ce90));
+                1,
+                fmt::format(
+                    "the registration of a scene it rests on is doubted away from its tie points "
+                    "(CE90 {:.1f} m at them)",
+                    worst_ce90));
         else if (worst_ce90 > 0)
             grade.note(fmt::format("scenes registered within {:.1f} m (CE90)", worst_ce90));
         if (worst_usable < 0.7)
