@@ -191,6 +191,7 @@ Detection building(Point centre, double half_a, double half_b) {
     d.centre_px = centre;
     d.area_m2 = 4 * half_a * half_b;
     d.log_odds = 5;
+    d.on_map = true;
     return d;
 }
 
@@ -212,6 +213,11 @@ TEST(MergeDetections, ABuildingRebuiltLargerOnItsPlaceIsTwo) {
         EXPECT_NEAR(std::abs(std::log(d.area_m2 / d.rival_area_m2)), std::log(1.25), 0.06);
     }
     EXPECT_EQ(rivals, 2);
+    // Rectangles that do not come from the map scatter too much to tell.
+    auto windows = scenes;
+    for (auto& scene : windows)
+        for (Detection& d : scene) d.on_map = false;
+    EXPECT_EQ(merge_detections(windows, 1.0, {}).size(), 2U);
     // One look in the middle that shows only half of it changes nothing.
     for (auto& scene : scenes) scene[0] = building({50, 50}, 10, 5);
     scenes[3][0] = building({50, 50}, 7, 5);

@@ -80,6 +80,10 @@ Ring agreed_rectangle(const Cluster& cluster) {
 std::pair<Cluster, Cluster> split_where_rebuilt(const Cluster& cluster, std::size_t scenes) {
     constexpr double kScatter = 0.05, kLeastStep = 0.22, kLeastStepOfOne = 0.3, kLeastRatio = 4,
                      kMostStep = 0.62;  // one look's halves of a roof step by .69
+    // Rectangles of the windows' network scatter too much to tell.
+    if (!std::all_of(cluster.members.begin(), cluster.members.end(),
+                     [](const Detection& d) { return d.on_map; }))
+        return {cluster, {}};
     const std::size_t n = cluster.members.size();
     std::vector<std::size_t> order(n);
     std::iota(order.begin(), order.end(), 0U);

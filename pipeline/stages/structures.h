@@ -58,6 +58,7 @@ struct Detection {
     std::optional<double> height_m;
     std::optional<Interval> height_ci;
     double log_odds = 0;  ///< of being real, from this scene alone
+    bool on_map = false;  ///< a building whose rectangle fits the network's map
     /// Of another building that stands on its place at another time; 0: there is none.
     double rival_area_m2 = 0;
     Polyline

@@ -537,6 +537,7 @@ std::vector<Detection> detect_buildings(const StructureView& view, const Ring& a
         const Candidate& c = chosen[static_cast<std::size_t>(i)];
         Detection& d = buildings[static_cast<std::size_t>(i)];
         d.kind = StructureKind::building;
+        d.on_map = view.maps != nullptr;
         d.area_m2 = 4 * c.rectangle.half_a * c.rectangle.half_b * view.gsd_m * view.gsd_m;
         d.log_odds = c.log_odds;
         height_from_shadow(view, c.rectangle, measure_building(view, c.rectangle), d.height_m,
