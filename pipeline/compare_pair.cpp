@@ -41,6 +41,10 @@ Scene read_scene(const SceneInfo& info, const Grid& grid, const Warp& warp, cons
                    area_lonlat, options.observe);
 }
 
+bool is_large(const Grid& grid, const CompareOptions& options) {
+    return static_cast<double>(grid.width) * grid.height > options.large_pair_pixels;
+}
+
 /// Everything but the report, on before's grid. Why the registration may be doubted: in the
 /// alignment's reason.
 CompareOutcome judge(const SceneInfo& before, const SceneInfo& after, const CompareOptions& options,
@@ -50,8 +54,7 @@ CompareOutcome judge(const SceneInfo& before, const SceneInfo& after, const Comp
     const Ring before_lonlat = image_footprint(before, options.georef);
     out.grid = pair_grid(before, after, before_lonlat, options.observe, options.georef);
     const Grid working = with_metric_crs(out.grid), twin = metric_twin(out.grid);
-    const bool large =
-        static_cast<double>(out.grid.width) * out.grid.height > options.large_pair_pixels;
+    const bool large = is_large(out.grid, options);
     if (large) {
         compare_large(before, after, working, before_lonlat, options, progress, out);
     } else {
@@ -141,6 +144,11 @@ CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOpti
                      out.normalization)};
     report.scenes[1].reason = out.alignment.reason;
     if (!out.map.note.empty()) report.scenes[1].notes.push_back("difference: " + out.map.note);
+    if (is_large(out.grid, options))
+        report.scenes[1].notes.push_back(fmt::format(
+            "buildings are not looked for in pairs of more than {:g} million pixels: outlines are "
+            "those of the changed ground",
+            1e-6 * options.large_pair_pixels));
     report.changes =
         changes_of_pair(out.map, out.before.info, out.after.info, with_metric_crs(out.grid));
     report.findings = write_findings(report, {});

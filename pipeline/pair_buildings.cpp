@@ -138,6 +138,11 @@ void tell_buildings(CompareOutcome& outcome, double gsd_m, double min_probabilit
     const StructureOptions options;
     const std::array<SurfaceMaps, 2> maps{surface_maps(outcome.before, options),
                                           surface_maps(outcome.after, options)};
+    for (const auto& [scene, read] :
+         {std::pair{&outcome.before, &maps[0]}, std::pair{&outcome.after, &maps[1]}})
+        if (read->empty())
+            scene->info.notes.push_back(
+                "buildings read without the network of roofs, walls and posts: " + read->unread);
     const std::array<std::vector<Detection>, 2> found{
         detect_buildings(outcome.before, maps[0], everywhere, options),
         detect_buildings(outcome.after, maps[1], everywhere, options)};

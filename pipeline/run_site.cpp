@@ -358,7 +358,8 @@ void read_surfaces(Series& series, const SceneStore& store, const StructureOptio
         Member& member = series.members[i];
         member.surfaces = surface_maps(*store.get(i), options);
         if (member.surfaces.empty())
-            member.info.notes.emplace_back("read without the network of roofs, walls and posts");
+            member.info.notes.push_back("read without the network of roofs, walls and posts: " +
+                                        member.surfaces.unread);
         progress.step(member.info.id);
     }
 }

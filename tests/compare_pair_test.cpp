@@ -362,6 +362,10 @@ TEST_F(Village, ALargePairGoesStripByStripAndSaysTheSameWhateverTilesAndThreads)
             EXPECT_GT(same, 0.995 * grid.width * grid.height);
             EXPECT_EQ(class_at(out, 136, 49), 1);
             EXPECT_EQ(out.alignment.status, held.alignment.status);
+            const auto& notes = out.report.scenes[1].notes;
+            EXPECT_TRUE(std::any_of(notes.begin(), notes.end(), [](const std::string& note) {
+                return note.rfind("buildings are not looked for", 0) == 0;
+            }));
         } else {
             EXPECT_EQ(bytes_of(out), first) << threads << " threads, tile " << tile;
         }

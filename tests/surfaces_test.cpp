@@ -3,8 +3,12 @@
 #include <tbb/global_control.h>
 
 #include <cmath>
+#include <functional>
+#include <new>
 #include <numbers>
+#include <opencv2/core.hpp>
 #include <random>
+#include <string>
 
 #include "core/parallel.h"
 #include "core/projection.h"
@@ -122,6 +126,31 @@ TEST(SurfaceMaps, AreEmptyWhereTheImageIsTooCoarseAndBareWhereItShowsNothing) {
         }
     // A few pixels are read without a fault.
     EXPECT_EQ(surface_maps(houses(9, 7, 0.5, {}), {}).roof.width(), 8);
+}
+
+TEST(SurfaceMaps, WhatIsNotReadSaysWhyAndAFailureOfTheNetworkIsNoMore) {
+    EXPECT_EQ(surface_maps(houses(200, 200, 1.5, {}), {}).unread,
+              "a pixel of 1.5 m is coarser than 1.3 m");
+    EXPECT_EQ(surface_maps(Scene{}, {}).unread, "the image shows nothing");
+    EXPECT_TRUE(surface_maps(houses(64, 64, 0.5, {}), {}).unread.empty());
+    const auto unread = [](const std::function<void()>& fault) {
+        const SurfaceMaps maps = maps_or_reason([&] {
+            fault();
+            SurfaceMaps read;
+            read.roof = PlaneOf<std::uint8_t>(4, 4);
+            return read;
+        });
+        EXPECT_EQ(maps.empty(), !maps.unread.empty());
+        return maps.unread;
+    };
+    EXPECT_EQ(unread([] {}), "");
+    EXPECT_EQ(unread([] { throw std::bad_alloc(); }), "it failed (std::bad_alloc)");
+    // As the network's library throws, from several threads' tiles.
+    const std::string said = unread([] {
+        parallel_items(4, [](int) { CV_Error(cv::Error::StsNoMem, "no room for a blob"); });
+    });
+    EXPECT_NE(said.find("no room for a blob"), std::string::npos) << said;
+    EXPECT_EQ(said.find('\n'), std::string::npos) << said;
 }
 
 TEST(SurfaceMaps, TheEdgeOfWhatIsHiddenIsNoLine) {

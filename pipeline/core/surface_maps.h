@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "core/raster.h"
 
@@ -14,6 +15,7 @@ struct SurfaceMaps {
     PlaneOf<std::uint8_t> border;  ///< within a cell of a roof's edge
     PlaneOf<std::uint8_t> line;    ///< of a wall or the middle of a double fence, on the ground
     PlaneOf<std::uint8_t> post;    ///< within 1.2 m of a guard post's foot
+    std::string unread;            ///< why there are none, as half a sentence; else empty
 
     bool empty() const { return roof.width() == 0; }
 };

@@ -1,12 +1,16 @@
 #include "stages/structures_maps.h"
 
+#include <fmt/format.h>
 #include <tbb/enumerable_thread_specific.h>
 #include <tbb/task_arena.h>
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <opencv2/dnn.hpp>
 #include <opencv2/imgproc.hpp>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/parallel.h"
@@ -71,14 +75,10 @@ void clear_beside_hidden(const Scene& scene, SurfaceMaps& maps) {
             if (hidden(y, x) != 0) maps.line.at(x, y) = maps.post.at(x, y) = 0;
 }
 
-}  // namespace
-
-SurfaceMaps surface_maps(const Scene& scene, const StructureOptions& options) {
+/// The maps of a scene that is fine enough.
+SurfaceMaps read_maps(const Scene& scene, const StructureView& view) {
     SurfaceMaps maps;
     const double gsd_m = scene.raster.grid.gsd();
-    if (scene.raster.bands.empty() || !(gsd_m > 0) || gsd_m > options.read_up_to_m) return maps;
-    const StructureView view = structure_view(scene);
-    if (view.effective_gsd_m > options.read_up_to_m || !(view.scale > 0)) return maps;
     const int width = surface_cells(view.luminance.width(), gsd_m),
               height = surface_cells(view.luminance.height(), gsd_m);
     maps.cell_px = kSurfaceCell_m / gsd_m;
@@ -128,6 +128,43 @@ SurfaceMaps surface_maps(const Scene& scene, const StructureOptions& options) {
     });
     clear_beside_hidden(scene, maps);
     return maps;
+}
+
+std::string too_coarse(const char* what, double metres, double limit_m) {
+    return fmt::format("{} of {:.2g} m is coarser than {:.2g} m", what, metres, limit_m);
+}
+
+}  // namespace
+
+SurfaceMaps surface_maps(const Scene& scene, const StructureOptions& options) {
+    SurfaceMaps none;
+    const double gsd_m = scene.raster.grid.gsd(), limit_m = options.read_up_to_m;
+    if (!(limit_m > 0)) {
+        none.unread = "it is switched off (structures.read_up_to_m)";
+    } else if (scene.raster.bands.empty() || !(gsd_m > 0)) {
+        none.unread = "the image shows nothing";
+    } else if (gsd_m > limit_m) {
+        none.unread = too_coarse("a pixel", gsd_m, limit_m);
+    }
+    if (!none.unread.empty()) return none;
+    const StructureView view = structure_view(scene);
+    if (view.effective_gsd_m > limit_m)
+        none.unread = too_coarse("a true resolution", view.effective_gsd_m, limit_m);
+    else if (!(view.scale > 0))
+        none.unread = "the image shows nothing";
+    if (!none.unread.empty()) return none;
+    return maps_or_reason([&] { return read_maps(scene, view); });
+}
+
+SurfaceMaps maps_or_reason(const std::function<SurfaceMaps()>& read) {
+    try {
+        return read();
+    } catch (const std::exception& error) {
+        SurfaceMaps none;
+        const std::string_view what = error.what();
+        none.unread = fmt::format("it failed ({})", what.substr(0, what.find('\n')));
+        return none;
+    }
 }
 
 int surface_cells(int pixels, double gsd_m) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <vector>
 
 #include "stages/structures_view.h"
@@ -28,6 +29,10 @@ std::vector<BuildingLook> roofs_on_map(const SurfaceMaps& maps);
 /// What the map shows where a roof (grid pixels) is looked for, up to two cells away; and the
 /// rectangle of what stands there.
 BuildingLook roof_on_map(const SurfaceMaps& maps, const OrientedRectangle& roof);
+
+/// What read() gives; when it throws (the network's library may, out of memory for one), no maps,
+/// and `unread` says so: a scene without maps is read by the networks of windows, the run goes on.
+SurfaceMaps maps_or_reason(const std::function<SurfaceMaps()>& read);
 
 /// Cells that so many pixels have.
 int surface_cells(int pixels, double gsd_m);
