@@ -241,12 +241,14 @@ void draw(const Kept& kept, const TracedPerimeter& p, const Report* truth,
             put("true", GridProjection(kept.grid).px_from_lonlat(t.geometry));
 }
 
-void trace(const Kept& kept, const std::string& name, const Report* truth,
-           const std::string& prefix) {
+void trace(Kept& kept, const std::string& name, const Report* truth, const std::string& prefix) {
     const double start = seconds();
     const PerimeterResult result =
         trace_perimeters(kept.grid, kept.infos, kept.evidence, kept.sigma_m, kept.known, {});
     fmt::print("{}: {:.1f} processor s\n", name, seconds() - start);
+    for (const auto& [scene, shift_m] : result.settled)
+        fmt::print("  {} moved by {:.1f}, {:.1f} m\n",
+                   kept.infos[static_cast<std::size_t>(scene)].id, shift_m.x, shift_m.y);
     const GridProjection projection(kept.grid);
     for (const auto& p : result.perimeters) {
         fmt::print("  {} area {:.0f} ({:.0f}–{:.0f}) length {:.0f} seen {:.2f} corners {}",

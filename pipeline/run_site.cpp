@@ -316,6 +316,53 @@ void normalize_series(Series& series, SceneStore& store, const RunOptions& optio
     follow_reference(series, reference_id);
 }
 
+/// Registers scenes whose own line lies beside the one that the others show onto that line, and
+/// reads them anew: what else they show is to lie right, too. Each is still sampled once.
+void move_onto_line(Series& series, SceneStore& store, const PerimeterResult& lines,
+                    const RunOptions& options, const SiteObservers& observers, Progress& progress) {
+    constexpr double kLeftOver_m = 1;  // 1 sigma, both axes: tie points have been wrong there
+    const auto& moved = lines.settled;
+    if (moved.empty()) return;
+    progress.stage("settle", static_cast<int>(moved.size()));
+    const double gsd = series.grid.gsd();
+    for (const auto& [scene, by_m] : moved) {
+        Alignment& alignment = at(series, scene).alignment;
+        auto& a = alignment.target_from_reference.affine.a;
+        const Point shift{-by_m.x / gsd, by_m.y / gsd};
+        a[0] += a[1] * shift.x + a[2] * shift.y;
+        a[3] += a[4] * shift.x + a[5] * shift.y;
+        alignment.dx_m -= by_m.x;
+        alignment.dy_m -= by_m.y;
+        alignment.rmse_m = std::max(alignment.rmse_m, kLeftOver_m);
+        alignment.ce90_m = std::max(alignment.ce90_m, 1.52 * kLeftOver_m);  // of a Gaussian
+        alignment.status = RegistrationStatus::warn;
+        alignment.reason = fmt::format(
+            "its own line lay {:.1f} m beside the one that the other scenes show and was moved "
+            "onto it{}{}",
+            norm(by_m), alignment.reason.empty() ? "" : "; before that: ", alignment.reason);
+    }
+    const auto member_of = [&](int k) { return moved[static_cast<std::size_t>(k)].first; };
+    parallel_in_order(
+        static_cast<int>(moved.size()), series.in_flight,
+        [&](int k) {
+            const Member& member = at(series, member_of(k));
+            return attempt([&] {
+                return read_scene(series, member.info, member.alignment.target_from_reference,
+                                  options);
+            });
+        },
+        [&](int k, Attempt<Scene> read) {
+            Member& member = at(series, member_of(k));
+            progress.step(member.info.id);
+            // A scene that cannot be read a second time stays as it was: only less well placed.
+            if (!read.value) return progress.warn(member.info.id + ": " + read.fault);
+            if (observers.registered) observers.registered(*read.value);
+            apply(member.normalization, read.value->raster);
+            member.surfaces = surface_maps(*read.value, options.structures);
+            store.put(static_cast<std::size_t>(member_of(k)), std::move(*read.value));
+        });
+}
+
 /// The catalogue's line; where it has none, the first that was given.
 KnownLine known_line(const Site& site, const std::vector<GivenLine>& given, const Grid& grid) {
     const GridProjection projection(grid);
@@ -390,9 +437,11 @@ SeriesLines trace_series(const Series& series, const SceneStore& store, const Kn
             sigma_m.push_back(at(series, i).alignment.rmse_m);
             progress.step(infos.back().id);
         });
+    // A line drawn by hand belongs to its scene as that lies; tracing may move what it shows.
+    auto by_hand = measure_given(series.grid, infos, lines, sigma_m,
+                                 place_given(given, series, progress), options);
     return {trace_perimeters(series.grid, infos, lines, sigma_m, known, options),
-            measure_given(series.grid, infos, lines, sigma_m, place_given(given, series, progress),
-                          options)};
+            std::move(by_hand)};
 }
 
 /// Buildings of the area and posts along the traced lines and the known one, in every scene; then
@@ -521,6 +570,7 @@ SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptio
     SeriesLines lines = trace_series(series, store, known_line(site, options.given, series.grid),
                                      options.given, options.perimeter, progress);
     evidence.perimeter = std::move(lines.traced);
+    move_onto_line(series, store, evidence.perimeter, options, observers, progress);
     find_structures(series, store, known_line(site, options.given, series.grid), options.structures,
                     evidence, progress);
     find_differences(series, store, options.difference, observers, evidence, progress);

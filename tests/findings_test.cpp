@@ -357,6 +357,21 @@ TEST(Findings, DoubtfulRegistrationLowersTheConfidence) {
     EXPECT_EQ(area[0].confidence, "moderate");
 }
 
+TEST(Findings, ALineThatLiesTheSameInEveryLookClearsTheDoubtOfItsRegistration) {
+    for (const double off_m : {0.3, 3.0}) {
+        Case c = camp25();
+        for (auto& scene : c.report.scenes)
+            if (scene.registration) scene.registration->status = "warn";
+        for (auto& line : c.perimeter.perimeters) line.off_line_m = off_m;
+        const auto found = write_findings(c.report, c.perimeter);
+        const auto area = of_kind(found, "perimeter_area_growth");
+        EXPECT_EQ(area[0].confidence, off_m < 1 ? "high" : "moderate");
+        // What stands elsewhere is not spoken for.
+        for (const auto& building : of_kind(found, "new_buildings"))
+            EXPECT_NE(building.confidence, "high");
+    }
+}
+
 /// The reason that names the interval of a figure; empty: none does.
 std::string about_interval(const ReportFinding& finding) {
     for (const std::string& reason : finding.confidence_reasons)

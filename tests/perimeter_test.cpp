@@ -568,7 +568,7 @@ TEST(TracePerimeters, RefinesAWrongLineAndFindsGrowthWithItsDate) {
         std::vector<Ring> walls{k < 3 ? kSmall : kGrown};
         scenes.push_back(render(world, walls, k, 1.0 + 0.1 * k));
     }
-    const Looks run = look_at_lines(scenes);
+    Looks run = look_at_lines(scenes);
     for (const auto& e : run.evidence) EXPECT_NEAR(e.effective_gsd_m, 1, 0.4);
     KnownLine known;
     for (const Point p : kSmall)
@@ -608,7 +608,7 @@ TEST(MeasureGiven, MeasuresTheLineWhereItWasDrawnAndSaysWhatIsSeenOfIt) {
     std::vector<Scene> scenes;
     for (unsigned k = 0; k < 3; ++k) scenes.push_back(render(world, {kSmall}, 30 + k, 1.0));
     scenes[2].masks = Mask(world.width, world.height, kCloud);
-    const Looks run = look_at_lines(scenes);
+    Looks run = look_at_lines(scenes);
     Ring moved;
     for (const Point p : kSmall) moved.push_back(p + Point{0, 90});
     const GivenPerimeter given[] = {{1, kSmall}, {1, moved}, {2, kSmall}};
@@ -636,7 +636,7 @@ TEST(TracePerimeters, FindsContractionWhereTheClearedStripOfTheOldWallStays) {
     std::vector<Scene> scenes;
     for (unsigned k = 0; k < 6; ++k)
         scenes.push_back(render(world, {k < 3 ? kGrown : kSmall}, 20 + k, 1.0, {kGrown}));
-    const Looks run = look_at_lines(scenes);
+    Looks run = look_at_lines(scenes);
     const auto result = trace_perimeters(world.grid(), run.infos, run.evidence, run.sigma,
                                          {kGrown, std::nullopt}, {});
     ASSERT_EQ(result.changes.size(), 1U);
@@ -658,7 +658,7 @@ TEST(TracePerimeters, ALineWithinTheOldOneIsNoContractionWhileThatStands) {
         if (k >= 2) walls.push_back(with_inner);
         scenes.push_back(render(world, walls, 90 + k, 1.0));
     }
-    const Looks run = look_at_lines(scenes);
+    Looks run = look_at_lines(scenes);
     const auto result = trace_perimeters(world.grid(), run.infos, run.evidence, run.sigma,
                                          {outer, std::nullopt}, {});
     EXPECT_TRUE(result.changes.empty());
@@ -674,7 +674,7 @@ TEST(TracePerimeters, GoesAroundWhatTheKnownLineCutsAcross) {
     const Ring cut{{100, 120}, {360, 120}, {360, 300}, {100, 300}};
     std::vector<Scene> scenes;
     for (unsigned k = 0; k < 3; ++k) scenes.push_back(render(world, {wall}, 120 + k, 1.0));
-    const Looks run = look_at_lines(scenes);
+    Looks run = look_at_lines(scenes);
     const auto result =
         trace_perimeters(world.grid(), run.infos, run.evidence, run.sigma, {cut, std::nullopt}, {});
     ASSERT_EQ(result.perimeters.size(), 3U);
@@ -699,7 +699,7 @@ TEST(TracePerimeters, FindsTheWallWhereNoLineIsKnown) {
     std::vector<Scene> scenes;
     for (unsigned k = 0; k < 3; ++k)
         scenes.push_back(render(world, {wall}, 140 + k, 1.0, {ring_road}));
-    const Looks run = look_at_lines(scenes);
+    Looks run = look_at_lines(scenes);
     const auto result = trace_perimeters(world.grid(), run.infos, run.evidence, run.sigma, {}, {});
     ASSERT_EQ(result.perimeters.size(), 3U);
     ASSERT_TRUE(result.found);
@@ -716,7 +716,7 @@ TEST(TracePerimeters, TakesNoRingRoadForAWall) {
     const Ring ring_road{{60, 60}, {420, 50}, {430, 350}, {50, 340}};
     std::vector<Scene> scenes;
     for (unsigned k = 0; k < 3; ++k) scenes.push_back(render(world, {}, 150 + k, 1.0, {ring_road}));
-    const Looks run = look_at_lines(scenes);
+    Looks run = look_at_lines(scenes);
     const auto result = trace_perimeters(world.grid(), run.infos, run.evidence, run.sigma, {}, {});
     EXPECT_TRUE(result.perimeters.empty());
     EXPECT_FALSE(result.found);
@@ -743,7 +743,7 @@ TEST(TracePerimeters, ClaimsNothingWhereNothingChanged) {
     for (const unsigned seed : {40U, 60U}) {
         std::vector<Scene> scenes;
         for (unsigned k = 0; k < 3; ++k) scenes.push_back(render(world, {kSmall}, seed + k, 1.0));
-        const Looks run = look_at_lines(scenes);
+        Looks run = look_at_lines(scenes);
         const auto result = trace_perimeters(world.grid(), run.infos, run.evidence, run.sigma,
                                              {kSmall, std::nullopt}, {});
         EXPECT_TRUE(result.changes.empty());
@@ -757,7 +757,7 @@ TEST(TracePerimeters, InventsNoLineBeforeThereIsOne) {
     for (unsigned k = 0; k < 5; ++k)
         scenes.push_back(
             render(world, k < 2 ? std::vector<Ring>{} : std::vector<Ring>{kSmall}, 80 + k, 1.0));
-    const Looks run = look_at_lines(scenes);
+    Looks run = look_at_lines(scenes);
     KnownLine known{kSmall, scenes[3].info.datetime};
     const auto result =
         trace_perimeters(world.grid(), run.infos, run.evidence, run.sigma, known, {});
@@ -783,7 +783,7 @@ TEST(TracePerimeters, SurvivesEmptyTinyConstantAndHiddenScenes) {
                         scenes.back().raster.bands[0].at(x, y) =
                             (x + y) % 7 == 0 ? std::numeric_limits<float>::quiet_NaN() : 100.0F;
         }
-        const Looks run = look_at_lines(scenes);
+        Looks run = look_at_lines(scenes);
         const KnownLine known{
             {{w * 0.2, h * 0.2}, {w * 0.8, h * 0.2}, {w * 0.8, h * 0.8}, {w * 0.2, h * 0.8}},
             std::nullopt};

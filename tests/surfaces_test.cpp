@@ -310,6 +310,40 @@ TEST(DrawnLines, AreTracedMeasuredAndSeenToGrow) {
     }
 }
 
+TEST(DrawnLines, ALookThatLiesBesideTheOthersIsMovedOntoTheirLine) {
+    const Ring ring{{200, 180}, {460, 190}, {470, 420}, {210, 430}};
+    const Grid grid = fields(0).raster.grid;
+    const auto look = [&](bool off, bool seen) {
+        std::vector<SceneInfo> infos;
+        std::vector<LineEvidence> evidence;
+        for (unsigned k = 0; k < 4; ++k) {
+            const Scene scene = fields(k);
+            Ring there = ring;
+            if (off && k == 2)
+                for (Point& p : there) p = p + Point{6, -4};
+            infos.push_back(scene.info);
+            evidence.push_back(
+                line_evidence(scene, seen || k != 2 ? drawn(scene, there) : drawn(scene, {}), {}));
+        }
+        const std::vector<double> sigma{0, 0.3, 0.3, 0.3};
+        return trace_perimeters(grid, infos, evidence, sigma, {ring, {}}, {});
+    };
+    const auto moved = look(true, true);
+    ASSERT_EQ(moved.settled.size(), 1U);
+    EXPECT_EQ(moved.settled[0].first, 2);
+    const double gsd = grid.gsd();
+    EXPECT_NEAR(moved.settled[0].second.x, -6 * gsd, 0.8);
+    EXPECT_NEAR(moved.settled[0].second.y, -4 * gsd, 0.8);  // the image's y points south
+    ASSERT_EQ(moved.perimeters.size(), 4U);
+    for (const auto& p : moved.perimeters) {
+        EXPECT_NEAR(p.area_m2 / (std::abs(signed_area(ring)) * gsd * gsd), 1, 0.01);
+        ASSERT_TRUE(p.off_line_m);
+        EXPECT_LT(*p.off_line_m, 1);
+    }
+    EXPECT_TRUE(look(false, true).settled.empty());
+    EXPECT_TRUE(look(false, false).settled.empty());
+}
+
 TEST(DrawnLines, ALineThatTheNetworkDoesNotKnowIsLeftToTheImage) {
     // What it draws lies elsewhere: the known line is judged without it, and nothing is invented.
     const Ring known{{200, 180}, {460, 190}, {470, 420}, {210, 430}},

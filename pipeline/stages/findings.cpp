@@ -151,17 +151,39 @@ struct Writer {
                             std::move(evidence)});
     }
 
-    void grade_scenes(Grade& grade, const std::vector<const ReportScene*>& scenes) const {
-        double worst_usable = 1, worst_ce90 = 0;
+    /// How far this scene's own line lies from the one that several looks show together, if that is
+    /// little: its registration holds where it matters to the line, whatever is doubted elsewhere.
+    std::optional<double> off_line_m(const ReportScene* s) const {
+        constexpr double kClose_m = 1;
+        for (const auto& p : perimeter.perimeters)
+            if (scene(p.scene) == s && p.off_line_m && *p.off_line_m <= kClose_m)
+                return p.off_line_m;
+        return {};
+    }
+
+    /// on_line: what is stated rests on what lies on the line.
+    void grade_scenes(Grade& grade, const std::vector<const ReportScene*>& scenes,
+                      bool on_line = false) const {
+        double worst_usable = 1, worst_ce90 = 0, worst_off = 0;
         bool failed = false, warned = false;
         for (const ReportScene* s : scenes) {
             if (s == nullptr) continue;
             if (s->usable_fraction > 0) worst_usable = std::min(worst_usable, s->usable_fraction);
             if (!s->registration) continue;
-            worst_ce90 = std::max(worst_ce90, s->registration->ce90_m);
             failed = failed || s->registration->status == "fail";
+            const auto off = on_line ? off_line_m(s) : std::nullopt;
+            if (off && s->registration->status == "warn") {
+                worst_off = std::max(worst_off, *off);
+                continue;
+            }
+            worst_ce90 = std::max(worst_ce90, s->registration->ce90_m);
             warned = warned || s->registration->status == "warn";
         }
+        if (worst_off > 0)
+            grade.note(
+                fmt::format("the line that each look shows lies within {:.1f} m (1 sigma) "
+                            "of the common one, so registration holds there",
+                            std::max(worst_off, 0.1)));
         if (failed)
             grade.lower(0, "a scene it rests on is not registered well enough");
         else if (warned)
@@ -180,7 +202,8 @@ struct Writer {
     }
 
     /// Scenes whose observation of the change counts, and its state.
-    void grade_changes(Grade& grade, const std::vector<const ReportChange*>& changes) const {
+    void grade_changes(Grade& grade, const std::vector<const ReportChange*>& changes,
+                       bool on_line = false) const {
         std::set<std::string> looks;
         bool all_confirmed = true, any_confirmed = false, candidate = false;
         std::vector<const ReportScene*> scenes;
@@ -204,7 +227,7 @@ struct Writer {
         else
             grade.lower(0, "a candidate only: the evidence is below the test's threshold");
         if (looks.size() < 2) grade.lower(candidate ? 0 : 1, "fewer than two looks show it");
-        grade_scenes(grade, scenes);
+        grade_scenes(grade, scenes, on_line);
     }
 
     /// What rests on a line that nobody has drawn.
@@ -287,7 +310,7 @@ struct Writer {
             }
             Grade grade;
             grade_found_line(grade);
-            grade_changes(grade, changes);
+            grade_changes(grade, changes, true);
             if (supported < 0.7)
                 grade.lower(0,
                             fmt::format("only {:.0f} % of the new line was seen", 100 * supported));
@@ -379,7 +402,7 @@ struct Writer {
                                     date(first), date(before));
             evidence.push_back(scene(before)->id);
             if (before == 0) grade.lower(1, "only one earlier look could have shown it");
-            grade_scenes(grade, {scene(first), scene(before)});
+            grade_scenes(grade, {scene(first), scene(before)}, true);
         } else {
             statement = fmt::format(
                 "The perimeter was first seen on {}; earlier scenes could not show whether it "
@@ -448,7 +471,7 @@ struct Writer {
                 grade.lower(smallest > 2 * kMeasureWidths.very_wide * area ? 0 : 1,
                             fmt::format("changes of up to {:.0f} % of the area would not stand out",
                                         100 * smallest / area));
-            grade_scenes(grade, scenes);
+            grade_scenes(grade, scenes, true);
             const Unit unit = area_unit(smallest);
             add(fmt::format("No change of the perimeter was seen between {} and {} ({} looks); a "
                             "change of {} {} ({:.0f} % of the "
@@ -479,7 +502,7 @@ struct Writer {
         std::vector<const ReportScene*> scenes;
         for (const ReportScene* s : used)
             if (s->id == last->scene) scenes.push_back(s);
-        grade_scenes(grade, scenes);
+        grade_scenes(grade, scenes, true);
         Grade of_length = grade;
         grade_interval(grade, "area", last->area_m2, last->area_ci, kMeasureWidths);
         grade_interval(of_length, "length", last->length_m, last->length_ci, kMeasureWidths);
@@ -587,7 +610,7 @@ struct Writer {
         const CountInterval n = poisson_binomial(p, kCountLevel);
         if (n.high == 0) return;
         Grade grade;
-        grade_changes(grade, changes);
+        grade_changes(grade, changes, kind.find("guard_post") != std::string::npos);
         std::string statement = capitalised(
             fmt::format("{}{}{}", count_text(n, one, many), did, dates_of(changes, n.count)));
         if (with_area)
@@ -646,9 +669,9 @@ struct Writer {
             grade.note(fmt::format("{} looks", looks));
         if (n.high - n.low > std::max(4, n.count / 3))
             grade.lower(1, "the count's interval is wide");
-        grade_scenes(grade, {last});
-        evidence.push_back(last->id);
         const bool post = std::string_view(structure_kind) == "guard_post";
+        grade_scenes(grade, {last}, post);
+        evidence.push_back(last->id);
         add(fmt::format("On {} {} stood{}; with those that such images hide {}–{} (90 % interval).",
                         format_date(*last->datetime), plural(n.count, one, many),
                         post ? " along the perimeter" : " in the area that was looked at", n.low,

@@ -14,6 +14,7 @@
 #include "stages/perimeter_looks.h"
 #include "stages/perimeter_measure.h"
 #include "stages/perimeter_proposal.h"
+#include "stages/perimeter_settle.h"
 
 namespace fenceline {
 namespace {
@@ -71,64 +72,61 @@ std::vector<PerimeterSegment> segments_of(const Presence& look, double piece_m) 
     return out;
 }
 
-LineErrors errors_of(const Series& series, int scene, std::span<const PerimeterSegment> segments) {
+/// What registration has left of the misplacement of a line that some looks show together, 1 sigma
+/// in metres: how far each look's own line lies from the common one says it, if there are two at
+/// least (s² n / (n - 1) each, and n of them are averaged); otherwise what is known of the scenes.
+double line_sigma_m(const Series& series, std::span<const int> scenes,
+                    std::span<const Presence> looks) {
+    double sum = 0, stated = 0;
+    int count = 0;
+    for (const int i : scenes) {
+        const double s = looks[static_cast<std::size_t>(i)].offset_m;
+        stated = std::max(stated, ribbon_sigma_m(series, i));
+        if (!std::isfinite(s)) continue;
+        sum += s * s;
+        ++count;
+    }
+    return count > 1 ? std::min(stated, std::sqrt(sum / (count * (count - 1.0)))) : stated;
+}
+
+/// Lengths of the stretches that none of these looks shows.
+std::vector<double> unseen_by_all(std::span<const int> scenes, std::span<const Presence> looks,
+                                  double length_m) {
+    Presence together;
+    for (const int i : scenes) {
+        const auto& pieces = looks[static_cast<std::size_t>(i)].pieces;
+        if (together.pieces.empty()) together.pieces.assign(pieces.size(), Piece::lost);
+        for (std::size_t k = 0; k < std::min(pieces.size(), together.pieces.size()); ++k)
+            if (pieces[k] == Piece::won) together.pieces[k] = Piece::won;
+    }
+    if (together.pieces.empty()) return {};
+    std::vector<double> gaps_m;
+    for (const auto& segment :
+         segments_of(together, length_m / static_cast<double>(together.pieces.size())))
+        if (segment.support == "bridged") gaps_m.push_back(segment.length_m);
+    return gaps_m;
+}
+
+LineErrors errors_of(const Series& series, double line_sigma_m,
+                     std::span<const PerimeterSegment> segments) {
     LineErrors errors;
-    // What the network draws lies nearer: 50 tune series, .19 m (1 sigma) of the line's length were
-    // missing from its area or too much; twice that is stated.
-    constexpr double kDrawnNoise = 0.35, kDrawnBias = 0.3;
+    // What the network draws lies nearer: of 50 tune series .19 m (1 sigma) of the line's length
+    // were missing from its area or too much. Stated is one and a half times that (with what the
+    // looks disagree by), as no wall of the real world has been measured.
+    constexpr double kDrawnNoise = 0.25, kDrawnBias = 0.2;
     errors.normal_sigma_m = series.options.normal_noise_m * (series.drawn ? kDrawnNoise : 1);
     errors.correlation_m = series.options.noise_length_m * std::max(1.0, series.unit_m / 2);
     errors.bias_sigma_m = series.options.shared_bias_m * (series.drawn ? kDrawnBias : 1);
     errors.resolution_m = series.resolution_m;
-    errors.registration_sigma_m = ribbon_sigma_m(series, scene);
+    errors.registration_sigma_m = line_sigma_m;
     for (const auto& segment : segments) {
-        // Stretches that are missed here and there are what the noise is about; longer ones are
+        // Stretches that this look alone misses here and there are in the noise; longer ones are
         // gaps.
         if (segment.support == "bridged" && segment.length_m > series.options.max_gap_m)
             errors.bridged_m.push_back(segment.length_m);
         if (segment.support == "hidden") errors.hidden_m.push_back(segment.length_m);
     }
     return errors;
-}
-
-/// The shift, in pixels and at most most_m, with which a ring lies on the most line in some looks:
-/// a line that was drawn on another image is off as a whole first. Evidence is the directional
-/// support along the ring's own way; without a clear gain the ring stays where it is.
-Point shift_onto_line(const Series& series, std::span<const int> looks, const Ring& ring_px,
-                      double most_m) {
-    constexpr double kLeastGain = 0.1;  // in z, over the whole ring
-    const Centreline line = centreline_of_ring(ring_px, series.gsd_m, 2 * series.unit_m);
-    const auto support = [&](Point shift) {
-        double sum = 0;
-        for (std::size_t i = 0; i < line.points_px.size(); ++i) {
-            const Point along{-line.normals[i].y, line.normals[i].x};
-            const Point p = line.points_px[i] + shift;
-            sum +=
-                support_along(series, looks, p, p + (0.1 * series.unit_m / series.gsd_m) * along);
-        }
-        return sum / static_cast<double>(line.points_px.size());
-    };
-    Point best{};
-    double most = support({}) + kLeastGain;
-    for (const double step_m : {2 * series.unit_m, 0.5 * series.unit_m}) {
-        const Point middle = best;
-        const int reach = step_m > series.unit_m ? static_cast<int>(most_m / step_m) : 3;
-        const int side = 2 * reach + 1;
-        std::vector<double> values(static_cast<std::size_t>(side * side));
-        const auto shift_at = [&](int k) {
-            return middle + (step_m / series.gsd_m) * Point{static_cast<double>(k % side - reach),
-                                                            static_cast<double>(k / side - reach)};
-        };
-        parallel_items(side * side, [&](int k) {
-            values[static_cast<std::size_t>(k)] =
-                norm(shift_at(k)) * series.gsd_m <= most_m ? support(shift_at(k)) : -1e9;
-        });
-        for (int k = 0; k < side * side; ++k)
-            if (values[static_cast<std::size_t>(k)] > most)
-                most = values[static_cast<std::size_t>(k)], best = shift_at(k);
-        if (best.x == 0 && best.y == 0) break;
-    }
-    return best;
 }
 
 /// Whether the network knows this site's kind of line: what it draws in the looks given follows at
@@ -160,7 +158,8 @@ struct Epoch {
     int start = 0;  ///< position in `usable`
     Ring ring_px;
     Ring outline_px;  ///< ring_px with its corners: what is given and measured
-    double area_sigma_m2 = 0, found_m = 0;  ///< LineErrors'
+    double area_sigma_m2 = 0, found_m = 0, line_sigma_m = 0;  ///< LineErrors'
+    std::vector<double> gaps_m;  ///< stretches that none of its looks shows
     Ribbon ribbon;
     std::vector<int> rows;
 };
@@ -184,20 +183,22 @@ Series series_of(const Grid& grid, std::span<const SceneInfo> scenes,
     return series;
 }
 
-/// A ring with what a scene shows of it. area_sigma_m2, found_m: LineErrors'.
-TracedPerimeter measured(const Series& series, int scene, Ring ring_px, const GeodesicMeasure& size,
-                         const Presence& look, double area_sigma_m2, double found_m) {
+/// An epoch's ring, of this size, with what a scene shows of it.
+TracedPerimeter measured(const Series& series, int scene, const Epoch& epoch,
+                         const GeodesicMeasure& size, const Presence& look) {
     TracedPerimeter p;
     p.scene = scene;
-    p.ring_px = std::move(ring_px);
+    p.ring_px = epoch.outline_px;
     p.area_m2 = size.area_m2;
     p.length_m = size.length_m;
     const auto pieces = static_cast<double>(look.pieces.size());
     p.segments = segments_of(look, size.length_m / pieces);
     p.supported_fraction = look.won / pieces;
-    LineErrors errors = errors_of(series, scene, p.segments);
-    errors.area_sigma_m2 = area_sigma_m2;
-    errors.found_m = found_m;
+    LineErrors errors = errors_of(series, epoch.line_sigma_m, p.segments);
+    errors.area_sigma_m2 = epoch.area_sigma_m2;
+    errors.found_m = epoch.found_m;
+    for (const double gap : epoch.gaps_m)
+        if (gap <= series.options.max_gap_m) errors.bridged_m.push_back(gap);
     const auto intervals = measure_intervals(size.area_m2, size.length_m, errors);
     p.area_ci = intervals.area;
     p.length_ci = intervals.length;
@@ -322,7 +323,7 @@ KnownLine find_line(const Series& series, PerimeterResult& result) {
 }  // namespace
 
 PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> scenes,
-                                 std::span<const LineEvidence> evidence,
+                                 std::span<LineEvidence> evidence,
                                  std::span<const double> registration_sigma_m,
                                  const KnownLine& given, const PerimeterOptions& options) {
     PerimeterResult result;
@@ -362,24 +363,32 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
     }
     if (is_given) series.drawn = draws_line(series, nearest, known.ring_px, reach_m);
     Ring begun = known.ring_px;
-    if (is_given && shows_walls(series.unit_m)) {
-        const Point shift = shift_onto_line(series, nearest, begun, ribbon_m);
-        for (Point& p : begun) p = p + shift;
+    Ribbon ribbon;
+    std::vector<int> rows, present;
+    // First as the looks lie, then once more where some of them have been moved onto the line.
+    for (const bool may_settle : {true, false}) {
+        begun = known.ring_px;
+        if (is_given && shows_walls(series.unit_m)) {
+            const Point shift = shift_onto_line(series, nearest, begun, ribbon_m).shift_px;
+            for (Point& p : begun) p = p + shift;
+        }
+        ribbon =
+            make_ribbon(series, centreline_of_ring(begun, series.gsd_m, series.unit_m), reach_m);
+        rows = trace(series, ribbon, nearest, reach_m);
+        present = scenes_that_show(series, presence_in_scenes(series, ribbon, rows));
+        if (present.empty()) {
+            result.notes.push_back(
+                "The line is not visible in any scene: no perimeter was traced.");
+            return result;
+        }
+        const Ring first_trace = path_at(series, ribbon, rows);
+        ribbon = make_ribbon(series, centreline_of_ring(first_trace, series.gsd_m, series.unit_m),
+                             3 * series.unit_m);
+        rows = trace(series, ribbon, present, 3 * series.unit_m);
+        if (!may_settle) break;
+        result.settled = settle_on_line(series, path_at(series, ribbon, rows), evidence);
+        if (result.settled.empty()) break;
     }
-    Ribbon ribbon =
-        make_ribbon(series, centreline_of_ring(begun, series.gsd_m, series.unit_m), reach_m);
-    std::vector<int> rows = trace(series, ribbon, nearest, reach_m);
-    std::vector<Presence> presence = presence_in_scenes(series, ribbon, rows);
-    const std::vector<int> present = scenes_that_show(series, presence);
-    if (present.empty()) {
-        result.notes.push_back("The line is not visible in any scene: no perimeter was traced.");
-        return result;
-    }
-    const Ring first_trace = path_at(series, ribbon, rows);
-    ribbon = make_ribbon(series, centreline_of_ring(first_trace, series.gsd_m, series.unit_m),
-                         3 * series.unit_m);
-    rows = trace(series, ribbon, present, 3 * series.unit_m);
-    presence = presence_in_scenes(series, ribbon, rows);
     const Ring base = path_at(series, ribbon, rows);
     const Centreline ring = centreline_of_ring(base, series.gsd_m, series.unit_m);
     const GridProjection projection(grid);
@@ -392,7 +401,7 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         std::find(series.usable.begin(), series.usable.end(), present.front()) -
         series.usable.begin();
     std::vector<Epoch> epochs =
-        epochs_of(series, begun, reach_m, ring, {0, base, {}, 0, 0, ribbon, rows},
+        epochs_of(series, begun, reach_m, ring, {0, base, {}, 0, 0, 0, {}, ribbon, rows},
                   static_cast<int>(first_usable), changes);
 
     for (std::size_t e = 0; e < epochs.size(); ++e) {
@@ -416,9 +425,18 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         Epoch& epoch = epochs[e];
         const int end =
             e + 1 < epochs.size() ? epochs[e + 1].start : static_cast<int>(series.usable.size());
-        const Ring& simple = epoch.outline_px;
-        const GeodesicMeasure size = measure(simple);
+        const GeodesicMeasure size = measure(epoch.outline_px);
         const std::vector<Presence> seen = presence_in_scenes(series, epoch.ribbon, epoch.rows);
+        const int from = std::clamp(static_cast<int>(first_usable), epoch.start, end);
+        const auto standing =
+            std::span<const int>(series.usable)
+                .subspan(static_cast<std::size_t>(from), static_cast<std::size_t>(end - from));
+        epoch.line_sigma_m = line_sigma_m(series, standing, seen);
+        // Elsewhere the noise is wide enough for what is missed here and there.
+        if (series.drawn) epoch.gaps_m = unseen_by_all(standing, seen, size.length_m);
+        const auto epoch_looks = std::count_if(standing.begin(), standing.end(), [&](int i) {
+            return std::isfinite(seen[static_cast<std::size_t>(i)].offset_m);
+        });
         for (int u = epoch.start; u < end; ++u) {
             const int i = series.usable[static_cast<std::size_t>(u)];
             const Presence& look = seen[static_cast<std::size_t>(i)];
@@ -427,8 +445,9 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
                 unseen.push_back(scene_name(scenes[static_cast<std::size_t>(i)]));
                 continue;
             }
-            result.perimeters.push_back(
-                measured(series, i, simple, size, look, epoch.area_sigma_m2, epoch.found_m));
+            result.perimeters.push_back(measured(series, i, epoch, size, look));
+            if (epoch_looks > 1 && std::isfinite(look.offset_m))
+                result.perimeters.back().off_line_m = look.offset_m;
         }
     }
     if (!unseen.empty()) {
@@ -461,7 +480,11 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
             change.log_likelihood_ratios.emplace_back(
                 i, log_likelihood_ratio(c.there[static_cast<std::size_t>(i)]));
         change.supported_fraction = c.supported;
-        LineErrors errors = errors_of(series, change.first_after, {});
+        std::size_t e = 0;
+        while (e + 1 < epochs.size() && epochs[e + 1].start <= c.change) ++e;
+        LineErrors errors = errors_of(series, epochs[e].line_sigma_m, {});
+        errors.bridged_m = epochs[e].gaps_m;
+        errors.bridged_before_m = epochs[e == 0 ? 0 : e - 1].gaps_m;
         errors.area_sigma_m2 = c.area_sigma_m2;
         errors.found_m = line_length(c.path_px) * series.gsd_m;
         change.area_ci = measure_intervals(size.area_m2, size.length_m, errors).area;
@@ -488,8 +511,6 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         PerimeterGrowth growth;
         growth.scene_before = change.last_before;
         growth.scene_after = change.first_after;
-        std::size_t e = 0;
-        while (e + 1 < epochs.size() && epochs[e + 1].start <= c.change) ++e;
         const GeodesicMeasure after = measure(epochs[e].outline_px),
                               before = measure(epochs[e == 0 ? 0 : e - 1].outline_px);
         growth.area_ratio = after.area_m2 / before.area_m2;
@@ -524,8 +545,11 @@ std::vector<TracedPerimeter> measure_given(const Grid& grid, std::span<const Sce
         Presence look =
             presence_in_scenes(series, ribbon, on_it)[static_cast<std::size_t>(line.scene)];
         if (look.pieces.empty()) look.pieces.push_back(Piece::hidden);
-        out.push_back(measured(series, line.scene, line.ring_px,
-                               measure_ring(projection.lonlat_from_px(line.ring_px)), look, 0, 0));
+        Epoch drawn_by_hand;
+        drawn_by_hand.outline_px = line.ring_px;
+        drawn_by_hand.line_sigma_m = ribbon_sigma_m(series, line.scene);
+        out.push_back(measured(series, line.scene, drawn_by_hand,
+                               measure_ring(projection.lonlat_from_px(line.ring_px)), look));
     }
     return out;
 }

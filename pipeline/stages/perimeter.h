@@ -73,6 +73,9 @@ struct TracedPerimeter {
     double supported_fraction = 0;
     double area_m2 = 0, length_m = 0;  ///< geodesic
     Interval area_ci, length_ci;
+    /// How far this scene's own line lies from the one that it shows together with others, metres,
+    /// 1 sigma. Empty where no other scene shows it or too little is seen.
+    std::optional<double> off_line_m;
 };
 
 /// A detour of the line between two looks.
@@ -107,15 +110,19 @@ struct PerimeterResult {
     std::vector<PerimeterChange> changes;
     std::vector<PerimeterGrowth> growth;  ///< one per change, same order
     std::vector<std::string> notes;       ///< what could not be seen or told, as sentences
+    /// Scenes whose evidence was moved onto the line that the others show, and by how much east and
+    /// north, metres: what registration had left.
+    std::vector<std::pair<int, Point>> settled;
 };
 
 /// Traces the line through the series: refined in the ribbon, expansions and contractions as
 /// detours, each date measured with intervals. METHODS.md 5. scenes and evidence have the same
 /// length and time order. known: with fewer than three corners no line is known, and the clearest
 /// closed one of the first three looks that show one is taken (result.found); none where the sensor
-/// shows no walls.
+/// shows no walls. evidence: of looks whose own line lies beside the common one it is moved onto
+/// that (perimeter_settle.h), and stays so.
 PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> scenes,
-                                 std::span<const LineEvidence> evidence,
+                                 std::span<LineEvidence> evidence,
                                  std::span<const double> registration_sigma_m,
                                  const KnownLine& known, const PerimeterOptions& options);
 

@@ -788,10 +788,13 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
     }
     for (Candidate& c : accepted)
         if (old) c.old_line_went = old->went(c.detour, c.change) > 0;
+    // Where the network draws the line, the way between old and new is as clear as the rest: a
+    // third.
+    const double junction = series.drawn ? 1.0 / 3 : 1.0;
     for (Candidate& c : accepted)
         if (shows_walls(series.unit_m))
-            c.area_sigma_m2 =
-                junction_sigma_m2(std::abs(signed_area(c.region_px)) * series.gsd_m * series.gsd_m);
+            c.area_sigma_m2 = junction * junction_sigma_m2(std::abs(signed_area(c.region_px)) *
+                                                           series.gsd_m * series.gsd_m);
     std::stable_sort(accepted.begin(), accepted.end(), [](const Candidate& a, const Candidate& b) {
         return a.change != b.change ? a.change < b.change : a.detour.leaves < b.detour.leaves;
     });

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
+#include <limits>
 #include <numbers>
 
 #include "core/parallel.h"
@@ -34,6 +36,20 @@ constexpr double kSeenWhenThere = 0.75, kSeenByChance = 0.3, kIndependence = 0.4
 double tolerance_m(const Series& series, int scene) {
     return std::max({1.0 * series.unit_m, 0.25 * series.resolution_m,
                      std::min(2 * ribbon_sigma_m(series, scene), 6 * series.unit_m)});
+}
+
+/// Support, in z, by which a place may fall short of a peak and belong to it: z is clipped, so a
+/// clear line's peak is flat.
+constexpr double kPeakDepth = 0.2;
+constexpr std::size_t kLeastOffsets = 5;
+
+/// Index of the middle of what lies around the highest value and nearly as high.
+double middle_of_peak(std::span<const double> values, double highest) {
+    const auto top = std::find(values.begin(), values.end(), highest);
+    auto from = top, to = top;
+    while (from != values.begin() && *std::prev(from) > highest - kPeakDepth) --from;
+    while (std::next(to) != values.end() && *std::next(to) > highest - kPeakDepth) ++to;
+    return 0.5 * static_cast<double>((from - values.begin()) + (to - values.begin()));
 }
 
 }  // namespace
@@ -171,6 +187,8 @@ Presence compare_with_parallels(const Series& series, const Plane& z, const Mask
     const int columns = static_cast<int>(rows.size()),
               tolerance = static_cast<int>(std::lround(tolerance_m / across_m));
     const auto offsets = parallel_offsets_m(series);
+    std::vector<float> apart_m;
+    std::vector<double> means(static_cast<std::size_t>(2 * tolerance + 1));
     for (int first = 0; first < columns; first += out.columns_per_piece) {
         const int last = std::min(columns, first + out.columns_per_piece);
         // Best mean over the piece within the tolerance around an offset; empty when mostly hidden.
@@ -186,12 +204,16 @@ Presence compare_with_parallels(const Series& series, const Plane& z, const Mask
                     sum += z.at(x, y);
                     ++count;
                 }
+                double& mean = means[static_cast<std::size_t>(d + tolerance)];
+                mean = std::numeric_limits<double>::lowest();
                 if (2 * count < last - first || count == 0) continue;
-                if (!best || sum / count > *best) best = sum / count;
+                mean = sum / count;
+                if (!best || mean > *best) best = mean;
             }
             return best;
         };
         const auto line = best_near(0);
+        const double off_rows = line ? middle_of_peak(means, *line) - tolerance : 0.0;
         if (!line) {
             out.pieces.push_back(Piece::hidden);
             continue;
@@ -211,7 +233,10 @@ Presence compare_with_parallels(const Series& series, const Plane& z, const Mask
         const bool won = *line > kSeenZ && 2 * beaten > parallels;
         out.pieces.push_back(won ? Piece::won : Piece::lost);
         (won ? out.won : out.lost) += 1;
+        if (won) apart_m.push_back(static_cast<float>(std::abs(off_rows) * across_m));
     }
+    out.offset_m = apart_m.size() >= kLeastOffsets ? 1.4826 * median_of(apart_m)
+                                                   : std::numeric_limits<double>::quiet_NaN();
     return out;
 }
 

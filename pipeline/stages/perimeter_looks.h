@@ -73,6 +73,8 @@ struct Presence {
     int won = 0, lost = 0;
     double chance =
         0;  ///< sum over the pieces of the share of parallels that look like a line, too
+    double offset_m = 0;  ///< 1 sigma of how far, across, the look's own line lies from these rows:
+                          ///< median deviation over the pieces won. NaN under five of them.
     double win_share() const {
         return won + lost > 0 ? static_cast<double>(won) / (won + lost) : 0.0;
     }

@@ -79,6 +79,8 @@ Interval area_ratio_interval(double area_before_m2, double length_before_m, doub
                       std::pow(by_after * errors.area_sigma_m2, 2);
     for (const double gap : errors.bridged_m) variance += std::pow(by_after * 0.067 * gap * gap, 2);
     for (const double gap : errors.hidden_m) variance += std::pow(by_after * 0.067 * gap * gap, 2);
+    for (const double gap : errors.bridged_before_m)
+        variance += std::pow(by_before * 0.067 * gap * gap, 2);
     const double half = kTwoSided95 * std::sqrt(variance);
     return {std::max(0.0, ratio - half), ratio + half};
 }

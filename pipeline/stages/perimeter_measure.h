@@ -19,8 +19,9 @@ struct LineErrors {
                                ///< border was told by its change, and where it joins the old line
     double found_m = 0;  ///< length of the stretches that a search has found: it cuts across narrow
                          ///< notches, so the line may be longer
-    std::vector<double> bridged_m;  ///< lengths of unseen stretches
-    std::vector<double> hidden_m;   ///< lengths of stretches under cloud, snow or shadow
+    std::vector<double> bridged_m;         ///< lengths of unseen stretches
+    std::vector<double> bridged_before_m;  ///< for ratios: those of the line before
+    std::vector<double> hidden_m;          ///< lengths of stretches under cloud, snow or shadow
 };
 
 struct MeasureIntervals {
@@ -43,7 +44,7 @@ double junction_sigma_m2(double region_m2);
 MeasureIntervals measure_intervals(double area_m2, double length_m, const LineErrors& errors);
 
 /// 95 % interval of the ratio area_after / area_before when both lines share the stretch shared_m
-/// and the bias b.
+/// and the bias b. Unseen stretches count on either side, as if those of the two were others.
 Interval area_ratio_interval(double area_before_m2, double length_before_m, double area_after_m2,
                              double length_after_m, double shared_m, const LineErrors& errors);
 /// The same for length.
