@@ -1,6 +1,7 @@
 // Single passes over one large pair, for `./dev bench peers` and `./dev bench scale`: what other
 // programs offer as one tool each, done with our kernels, and the floor under all of them.
 //   pair_passes make SIZE BANDS BEFORE AFTER   draws a pair (uint16, tiled deflate)
+//   pair_passes bent SIZE BANDS BEFORE AFTER   the same, the second through an affine and waves
 //   pair_passes repeat SIZE BANDS BEFORE AFTER draws 4096 x 4096 of it and repeats that, in small
 //   files pair_passes floor BEFORE AFTER             decodes both on all cores and keeps nothing
 //   pair_passes absdiff BEFORE AFTER OUT       mean absolute difference of the bands, 8 bit, COG
@@ -275,8 +276,10 @@ double noise(double x, double y, double scale, std::uint32_t seed) {
 }
 
 /// Ground of several scales with a house in every 64 × 64 pixels; one in fifty is new in the
-/// second image, which lies 0.6 and -0.4 pixels off and is a little brighter.
-void make(int size, int bands, const std::string& before, const std::string& after) {
+/// second image, which lies 0.6 and -0.4 pixels off and is a little brighter. Bent: it is also
+/// stretched and turned by some pixels from border to border, and waves of 1.4 px, 1600 and 2000 px long, run through it.
+void make(int size, int bands, const std::string& before, const std::string& after,
+          bool bent = false) {
     GDALDriver* tiff = GetGDALDriverManager()->GetDriverByName("GTiff");
     for (const bool later : {false, true}) {
         char** options = CSLSetNameValue(nullptr, "COMPRESS", "DEFLATE");
@@ -304,7 +307,11 @@ void make(int size, int bands, const std::string& before, const std::string& aft
             parallel_rows(rows, [&](int a, int b) {
                 for (int y = a; y < b; ++y)
                     for (int x = 0; x < size; ++x) {
-                        const double px = x + dx, py = y0 + y + dy;
+                        double px = x + dx, py = y0 + y + dy;
+                        if (bent && later) {
+                            px += 3e-4 * x - 2e-4 * (y0 + y) + 1.4 * std::sin((y0 + y) / 250.0);
+                            py += 2e-4 * x - 3e-4 * (y0 + y) + 1.4 * std::sin(x / 320.0);
+                        }
                         const double ground = 500 + 600 * noise(px, py, 137, 1) +
                                               400 * noise(px, py, 31, 2) +
                                               300 * noise(px, py, 7, 3);
@@ -457,8 +464,8 @@ int main(int count, char** arguments) {
     GDALAllRegister();
     GDALSetCacheMax64(std::int64_t{128} << 20);  // strips are whole blocks: nothing is read twice
     try {
-        if (a.size() == 5 && a[0] == "make") {
-            make(std::stoi(a[1]), std::stoi(a[2]), a[3], a[4]);
+        if (a.size() == 5 && (a[0] == "make" || a[0] == "bent")) {
+            make(std::stoi(a[1]), std::stoi(a[2]), a[3], a[4], a[0] == "bent");
         } else if (a.size() == 5 && a[0] == "repeat") {
             make_any(std::stoi(a[1]), std::stoi(a[2]), a[3], a[4]);
         } else if (a.size() == 3 && a[0] == "floor") {
@@ -470,7 +477,7 @@ int main(int count, char** arguments) {
         } else {
             fmt::print(
                 stderr,
-                "usage: pair_passes make|repeat SIZE BANDS BEFORE AFTER | floor BEFORE AFTER | "
+                "usage: pair_passes make|bent|repeat SIZE BANDS BEFORE AFTER | floor BEFORE AFTER | "
                 "absdiff BEFORE AFTER OUT | mad BEFORE AFTER OUT\n");
             return 2;
         }

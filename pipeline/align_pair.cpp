@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "core/kept_planes.h"
 #include "core/warp_grid.h"
 #include "pair_grid.h"
 #include "pair_overview.h"
@@ -11,8 +12,9 @@
 namespace fenceline {
 namespace {
 
-constexpr double kHeldPixels = 16e6;   ///< of one image that is matched
-constexpr double kStripSamples = 8e6;  ///< width × rows × bands
+constexpr double kHeldPixels = 16e6;                     ///< of one image that is matched
+constexpr double kStripSamples = 8e6;                    ///< width × rows × bands
+constexpr std::size_t kReused = std::size_t{320} << 20;  ///< of freed planes, at most
 
 Overview overview_of(const SceneInfo& info, const Grid& grid, int factor,
                      const GeorefOptions& georef) {
@@ -58,6 +60,7 @@ AlignOutcome align_pair(const SceneInfo& reference, const SceneInfo& target,
         return prepare_image(scene);
     };
     {  // One scene's bands are held at a time.
+        const KeptPlanes reuse(kReused);
         const AlignImage fixed = prepared(reference);
         progress.step(reference.id);
         const AlignImage moving = prepared(target);

@@ -51,7 +51,7 @@ std::vector<std::string> faults_of(const AlignArguments& a) {
 }
 
 /// In the samples' own type, strip by strip where the image is large.
-void write_registered(const std::string& path, const AlignOutcome& done) {
+void write_registered(const std::string& path, const AlignOutcome& done, const Common& common) {
     constexpr double kStripSamples = 8e6, kHeldSamples = 64e6;
     GridReader& image = *done.registered;
     const Grid& grid = done.grid;
@@ -65,6 +65,7 @@ void write_registered(const std::string& path, const AlignOutcome& done) {
                                                                     : PixelType::f32;
     TiffMetadata metadata = scene_metadata(done.info);
     metadata.overview_resampling = "AVERAGE";
+    metadata.held_bytes = 0.5 * 1048576 * common.max_memory_mib;
     metadata.deflate_level = 1;  // a few per cent larger, in half of the time
     write_file_whole(path, [&](const std::string& part) {
         write_cog(part, grid, bands, rows, type, 0, metadata, [&](int first, int count) {
@@ -88,7 +89,7 @@ SavedTransform saved(const AlignOutcome& done, const RegistrationSummary& summar
 }
 
 CommandOutput apply_saved(const AlignArguments& arguments, const SceneInfo& reference,
-                          const SceneInfo& target, Progress& progress) {
+                          const SceneInfo& target, const Common& common, Progress& progress) {
     const SavedTransform transform = read_transform(arguments.apply_transform);
     if (target.datetime && transform.target_datetime &&
         std::abs(target.datetime->days() - transform.target_datetime->days()) > 1)
@@ -98,7 +99,7 @@ CommandOutput apply_saved(const AlignArguments& arguments, const SceneInfo& refe
     AlignOutcome done =
         apply_transform(reference, target, transform.grid, transform.target_from_reference,
                         arguments.options, progress);
-    write_registered(arguments.out, done);
+    write_registered(arguments.out, done, common);
     CommandOutput output;
     output.text = fmt::format(
         "applied: {} found between {} and {} ({}; expected RMSE {:.2f} m, CE90 {:.2f} m)\n",
@@ -121,11 +122,11 @@ CommandOutput apply_saved(const AlignArguments& arguments, const SceneInfo& refe
 CommandOutput align_images(const AlignArguments& arguments, const Common& common,
                            Progress& progress) {
     if (const auto faults = faults_of(arguments); !faults.empty()) throw UsageError(faults);
-    const SceneInfo reference = single_image(arguments.reference, arguments.options.georef);
-    const SceneInfo target = single_image(arguments.target, arguments.options.georef);
+    const SceneInfo reference = single_image(arguments.reference, arguments.options.georef, false);
+    const SceneInfo target = single_image(arguments.target, arguments.options.georef, false);
     if (common.dry_run) return would_use({reference.path, target.path}, arguments.out);
     if (!arguments.apply_transform.empty())
-        return apply_saved(arguments, reference, target, progress);
+        return apply_saved(arguments, reference, target, common, progress);
     CommandOutput output;
     AlignOutcome done = align_pair(reference, target, arguments.options, progress);
     const Alignment& a = done.alignment;
@@ -152,7 +153,7 @@ CommandOutput align_images(const AlignArguments& arguments, const Common& common
                         "nothing was written");
     const auto ties = tie_point_records(target.id, a, done.grid);
     const SavedTransform transform = saved(done, summary, reference, target);
-    write_registered(arguments.out, done);
+    write_registered(arguments.out, done, common);
     if (!arguments.ties.empty())
         write_file_whole(arguments.ties, [&](const std::string& path) {
             if (ends_with(arguments.ties, ".csv"))

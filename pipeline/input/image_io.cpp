@@ -49,6 +49,7 @@ struct Source {
     std::vector<float> scale, offset;
     GDALRasterBand* mask = nullptr;  // per-dataset mask or alpha
     int width = 0, height = 0;
+    bool words = false;  // all data bands: 8 or 16 bit whole numbers, neither scaled nor shifted
 };
 
 Source open_source(const std::string& path) {
@@ -82,6 +83,9 @@ Source open_source(const std::string& path) {
                               : 1.0F);
         s.offset.push_back(has_offset != 0 && std::isfinite(offset) ? static_cast<float>(offset)
                                                                     : 0.0F);
+        s.words = (b == s.bands.data.front() || s.words) &&
+                  (type == GDT_Byte || type == GDT_UInt16) && s.scale.back() == 1 &&
+                  s.offset.back() == 0;
     }
     s.zero_means_all_bands = integer_zero && s.bands.data.size() > 1;
     if (s.bands.alpha != 0) {
@@ -98,6 +102,7 @@ struct SourceWindow {
     Window window;
     std::vector<float*> bands;  // in `memory`, which is kept from window to window
     std::unique_ptr<float[]> memory;
+    std::unique_ptr<std::uint16_t[]> words;  // as read, where whole numbers are
     std::size_t room = 0;
     std::vector<std::uint8_t> valid, saturated;
     std::vector<std::uint8_t>
@@ -107,6 +112,26 @@ struct SourceWindow {
                static_cast<std::size_t>(x - window.x);
     }
 };
+
+/// Whole numbers of one band become floats; what they say of validity and saturation.
+void take_words(const std::uint16_t* words, const Source& source, std::size_t band, std::size_t n,
+                float* data, std::uint8_t* valid, std::uint8_t* saturated, std::uint8_t* zeros) {
+    for (std::size_t i = 0; i < n; ++i) data[i] = static_cast<float>(words[i]);
+    if (zeros != nullptr) {
+        for (std::size_t i = 0; i < n; ++i) zeros[i] &= static_cast<std::uint8_t>(words[i] == 0);
+    } else if (const NoData& none = source.no_data[band]; none.set && none.value >= 0 &&
+                                                          none.value <= 65535 &&
+                                                          none.value == std::floor(none.value)) {
+        const auto value = static_cast<std::uint16_t>(none.value);
+        for (std::size_t i = 0; i < n; ++i)
+            valid[i] = words[i] == value ? std::uint8_t{0} : valid[i];
+    }
+    if (source.top[band] <= 65535) {
+        const auto top = static_cast<std::uint16_t>(source.top[band]);
+        for (std::size_t i = 0; i < n; ++i)
+            saturated[i] |= static_cast<std::uint8_t>(words[i] >= top);
+    }
+}
 
 void read_window(const std::string& path, const Source& source, Window w, SourceWindow& out) {
     out.window = w;
@@ -125,24 +150,28 @@ void read_window(const std::string& path, const Source& source, Window w, Source
     std::vector<int> numbers = source.bands.data;
     if (out.room < count * numbers.size()) {
         out.memory.reset();
-        out.memory.reset(new float[count * numbers.size()]);
-        out.room = count * numbers.size();
+        out.words.reset();
+        out.room = count * numbers.size() * 17 / 16;  // the next window may be a little larger
+        out.memory.reset(new float[out.room]);
+        if (source.words) out.words.reset(new std::uint16_t[out.room]);
     }
     out.bands.clear();
     for (std::size_t b = 0; b < numbers.size(); ++b)
         out.bands.push_back(out.memory.get() + b * count);
     // All bands at once: a block of an image that has a pixel's bands together is decoded once.
-    if (source.image->RasterIO(GF_Read, w.x, w.y, w.width, w.height, out.memory.get(), w.width,
-                               w.height, GDT_Float32, static_cast<int>(numbers.size()),
-                               numbers.data(), 0, 0, static_cast<GSpacing>(count * sizeof(float)),
-                               nullptr) != CE_None)
+    void* to = source.words ? static_cast<void*>(out.words.get()) : out.memory.get();
+    const std::size_t sample_bytes = source.words ? sizeof(std::uint16_t) : sizeof(float);
+    if (source.image->RasterIO(GF_Read, w.x, w.y, w.width, w.height, to, w.width, w.height,
+                               source.words ? GDT_UInt16 : GDT_Float32,
+                               static_cast<int>(numbers.size()), numbers.data(), 0, 0,
+                               static_cast<GSpacing>(count * sample_bytes), nullptr) != CE_None)
         throw DataError(path, "its pixels cannot be read: " + messages.text(),
                         "the file is damaged or incomplete");
     if (source.mask != nullptr) {
         read(*source.mask, out.valid.data(), GDT_Byte);
         // Half transparent or less: what lies under it is not the ground alone.
-        if (source.bands.alpha != 0)
-            for (auto& v : out.valid) v = v >= 128 ? 1 : 0;
+        const int least = source.bands.alpha != 0 ? 128 : 1;
+        for (auto& v : out.valid) v = v >= least ? 1 : 0;
     }
     parallel_rows(w.height, [&](int y0, int y1) {
         const std::size_t begin = static_cast<std::size_t>(y0) * static_cast<std::size_t>(w.width);
@@ -150,6 +179,12 @@ void read_window(const std::string& path, const Source& source, Window w, Source
         std::vector<std::uint8_t> zeros(source.zero_means_all_bands ? end - begin : 0, 1);
         for (std::size_t b = 0; b < out.bands.size(); ++b) {
             float* data = out.bands[b];
+            if (source.words) {
+                take_words(out.words.get() + b * count + begin, source, b, end - begin,
+                           data + begin, out.valid.data() + begin, out.saturated.data() + begin,
+                           zeros.empty() ? nullptr : zeros.data());
+                continue;
+            }
             const NoData none = source.no_data[b];
             const float top = source.top[b], scale = source.scale[b], offset = source.offset[b];
             for (std::size_t i = begin; i < end; ++i) {
@@ -177,12 +212,10 @@ void read_window(const std::string& path, const Source& source, Window w, Source
     parallel_rows(w.height - 3, [&](int y0, int y1) {
         std::vector<std::uint8_t> column(static_cast<std::size_t>(w.width));
         for (int y = y0; y < y1; ++y) {
-            for (std::size_t x = 0; x < column.size(); ++x) {
-                const std::size_t i = static_cast<std::size_t>(y) * column.size() + x;
-                column[x] = out.valid[i] != 0 && out.valid[i + column.size()] != 0 &&
-                            out.valid[i + 2 * column.size()] != 0 &&
-                            out.valid[i + 3 * column.size()] != 0;
-            }
+            const std::uint8_t* v = out.valid.data() + static_cast<std::size_t>(y) * column.size();
+            const std::size_t n = column.size();
+            for (std::size_t x = 0; x < n; ++x)
+                column[x] = v[x] & v[x + n] & v[x + 2 * n] & v[x + 3 * n];
             for (std::size_t x = 0; x + 3 < column.size(); ++x)
                 out.whole[static_cast<std::size_t>(y) * column.size() + x] =
                     column[x] & column[x + 1] & column[x + 2] & column[x + 3];
@@ -330,6 +363,37 @@ class SourcePlaces {
         }
     }
 
+    /// Where row y starts when each of its places is the middle of a source pixel and the next
+    /// one's is beside it: such a row is copied, not interpolated.
+    std::optional<Point> whole_pixels(int y) const {
+        constexpr double kOff = 1e-4;  // px; far below what 16 bits could show
+        const int gy = tile_.y + y, j = gy / kCell - first_row_;
+        const double fy = (gy - (first_row_ + j) * kCell + 0.5) / kCell;
+        Point start{};
+        for (int i = 0; i < columns_; ++i) {
+            if (exact_[cell(i, j)] != 0) return std::nullopt;
+            const int cell_x = (first_column_ + i) * kCell;
+            const int x0 = std::max(cell_x, tile_.x),
+                      x1 = std::min(cell_x + kCell, tile_.x + tile_.width) - 1;
+            const Point left = between(nodes_[node(i, j)], nodes_[node(i, j + 1)], fy);
+            const Point step =
+                (1.0 / kCell) *
+                (between(nodes_[node(i + 1, j)], nodes_[node(i + 1, j + 1)], fy) - left);
+            if (i == 0) {
+                const Point first = left + (x0 - cell_x + 0.5) * step;
+                start = {std::floor(first.x), std::floor(first.y)};
+            }
+            for (const int x : {x0, x1}) {  // between them places are on a line
+                const Point p = left + (x - cell_x + 0.5) * step;
+                // NaN and infinite places compare false.
+                if (!(std::abs(p.x - (start.x + (x - tile_.x) + 0.5)) < kOff &&
+                      std::abs(p.y - (start.y + 0.5)) < kOff))
+                    return std::nullopt;
+            }
+        }
+        return start;
+    }
+
   private:
     static constexpr int kCell = 8;
     /// Largest departure of a cell's middle, source pixels: far below what any registration knows.
@@ -383,22 +447,6 @@ Grid grid_of_window(const Grid& grid, const Window& window) {
     part.width = window.width;
     part.height = window.height;
     return part;
-}
-
-/// Where a row of places starts when each of them is the middle of a source pixel and the next
-/// pixel's is beside it: such a row is copied, not interpolated.
-std::optional<Point> whole_pixels(const std::vector<Point>& places) {
-    constexpr double kOff = 1e-4;  // px; far below what 16 bits could show
-    const Point start{std::floor(places.front().x), std::floor(places.front().y)};
-    double worst = 0;
-    for (std::size_t x = 0; x < places.size(); ++x) {
-        const double dx = std::abs(places[x].x - (start.x + static_cast<double>(x) + 0.5));
-        const double dy = std::abs(places[x].y - (start.y + 0.5));
-        worst = std::max(worst, std::max(dx, dy));
-    }
-    // NaN and infinite places compare false.
-    if (worst < kOff) return start;
-    return std::nullopt;
 }
 
 /// One row of samples as they are; n pixels from source pixel `start` on to out_x of row out_y.
@@ -574,24 +622,21 @@ GridImage GridReader::read(const Window& window) {
 
             parallel_rows(tile.height, [&](int y0, int y1) {
                 std::vector<Point> row_places(columns);
-                std::vector<float> values(band_count), fx, fy, result(columns);
-                std::vector<std::int32_t> first;
-                std::vector<int> target;
+                std::vector<float> values(band_count), fx(columns), fy(columns), result(columns);
+                std::vector<std::int32_t> first(columns);
+                std::vector<int> target(columns);
                 for (int y = y0; y < y1; ++y) {
-                    fx.clear();
-                    fy.clear();
-                    first.clear();
-                    target.clear();
-                    places.row(y, row_places.data());
+                    std::size_t sampled = 0;
                     const int out_y = tile.y + y - window.y;
                     std::uint8_t* valid = out.raster.valid.row(out_y);
                     std::uint8_t* masks = out.masks.row(out_y);
-                    if (const std::optional<Point> start = whole_pixels(row_places);
-                        start && !widen) {
+                    if (const std::optional<Point> start =
+                            widen ? std::nullopt : places.whole_pixels(y)) {
                         copy_row(samples, *start, source.width, source.height, tile.width,
                                  tile.x - window.x, out_y, out);
                         continue;
                     }
+                    places.row(y, row_places.data());
                     for (int x = 0; x < tile.width; ++x) {
                         const Point p = row_places[static_cast<std::size_t>(x)];
                         if (!(p.x >= 0 && p.y >= 0 && p.x < source.width && p.y < source.height))
@@ -605,17 +650,18 @@ GridImage GridReader::read(const Window& window) {
                             for (std::size_t b = 0; b < band_count; ++b)
                                 out.raster.bands[b].row(out_y)[gx] = values[b];
                         } else {
-                            const double u = p.x - 0.5, v = p.y - 0.5;
-                            const double fu = std::floor(u), fv = std::floor(v);
-                            const int cx = static_cast<int>(fu) - 1, cy = static_cast<int>(fv) - 1;
+                            // Not negative: truncating p + .5 is the floor of p − .5, plus 1.
+                            const int ix = static_cast<int>(p.x + 0.5) - 1,
+                                      iy = static_cast<int>(p.y + 0.5) - 1;
+                            const int cx = ix - 1, cy = iy - 1;
                             const bool inside = cx >= w.x && cy >= w.y && cx + 3 < w.x + w.width &&
                                                 cy + 3 < w.y + w.height;
                             const std::size_t corner = inside ? samples.at(cx, cy) : 0;
                             if (inside && samples.whole[corner] != 0) {
-                                first.push_back(static_cast<std::int32_t>(corner));
-                                fx.push_back(static_cast<float>(u - fu));
-                                fy.push_back(static_cast<float>(v - fv));
-                                target.push_back(gx);
+                                first[sampled] = static_cast<std::int32_t>(corner);
+                                fx[sampled] = static_cast<float>(p.x - 0.5 - ix);
+                                fy[sampled] = static_cast<float>(p.y - 0.5 - iy);
+                                target[sampled++] = gx;
                             } else {
                                 sample_border(samples, p, values);
                                 for (std::size_t b = 0; b < band_count; ++b)
@@ -625,11 +671,17 @@ GridImage GridReader::read(const Window& window) {
                         valid[gx] = 1;
                         masks[gx] = samples.saturated[nearest] != 0 ? kSaturated : 0;
                     }
-                    for (std::size_t b = 0; b < band_count && !first.empty(); ++b) {
-                        kernels::cubic_sample(samples.bands[b], stride, first.data(), fx.data(),
-                                              fy.data(), first.size(), result.data());
+                    if (sampled == 0) continue;
+                    // Mostly one run: then it is written where it belongs.
+                    const int run = target[sampled - 1] - target[0] + 1;
+                    const bool whole_run = static_cast<std::size_t>(run) == sampled;
+                    for (std::size_t b = 0; b < band_count; ++b) {
                         float* row = out.raster.bands[b].row(out_y);
-                        for (std::size_t k = 0; k < target.size(); ++k) row[target[k]] = result[k];
+                        float* to = whole_run ? row + target[0] : result.data();
+                        kernels::cubic_sample(samples.bands[b], stride, first.data(), fx.data(),
+                                              fy.data(), sampled, to);
+                        if (!whole_run)
+                            for (std::size_t k = 0; k < sampled; ++k) row[target[k]] = result[k];
                     }
                 }
             });

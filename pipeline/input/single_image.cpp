@@ -9,7 +9,7 @@
 namespace fenceline {
 namespace fs = std::filesystem;
 
-SceneInfo single_image(const std::string& path, const GeorefOptions& georef) {
+SceneInfo single_image(const std::string& path, const GeorefOptions& georef, bool hashed) {
     std::error_code failed;
     if (!fs::exists(path, failed)) throw UsageError(path + ": there is no such file");
     SceneInfo info;
@@ -21,7 +21,7 @@ SceneInfo single_image(const std::string& path, const GeorefOptions& georef) {
         info.datetime = time_in_file_name(info.id);
         if (info.datetime) info.datetime_from = "file name";
     }
-    info.sha256 = sha256_of_file(path);
+    if (hashed) info.sha256 = sha256_of_file(path);
     return info;
 }
 

@@ -17,6 +17,8 @@ struct TiffMetadata {
     int jpeg_quality =
         0;  ///< 50–100: JPEG (8-bit, 1 or 3 bands, without no-data and overviews); 0: lossless
     int deflate_level = 0;  ///< 1 (fast) – 9; 0: GDAL's own, 6
+    double held_bytes = 0;  ///< an image made in strips waits in memory when it and its overviews
+                            ///< take no more than this; else in a scratch file
     std::string
         overview_resampling;  ///< NEAREST, AVERAGE, …; empty: NEAREST for 8 bit, else AVERAGE
 };
@@ -31,7 +33,8 @@ void write_cog(const std::string& path, const Raster& raster, PixelType type, do
 
 /// The same file from rows that are made as they are needed, for images larger than memory:
 /// make(first row, rows) gives the raster of those rows, for strips of strip_rows from top to
-/// bottom. More than one strip waits, uncompressed, in path + ".strips.tif", which is removed.
+/// bottom. More than one strip waits, uncompressed, in memory (metadata.held_bytes) or in path +
+/// ".strips.tif", which is removed.
 void write_cog(const std::string& path, const Grid& grid, int bands, int strip_rows, PixelType type,
                double no_data, const TiffMetadata& metadata,
                const std::function<Raster(int, int)>& make);

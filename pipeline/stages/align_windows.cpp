@@ -71,36 +71,70 @@ struct Workspace {
 class Ramp {
   public:
     Ramp(const Mask& usable, int length)
-        : width_(usable.width()), height_(usable.height()), length_(length) {
-        bool hidden = false;
-        for (int y = 0; y < height_ && !hidden; ++y)
-            hidden = std::any_of(usable.row(y), usable.row(y) + width_,
-                                 [](std::uint8_t v) { return v == 0; });
-        if (hidden) {
-            const cv::Mat view(height_, width_, CV_8U, const_cast<std::uint8_t*>(usable.row(0)),
-                               usable.stride());
-            cv::distanceTransform(view, distance_, cv::DIST_L2, 3);
-        }
+        : width_(usable.width()),
+          height_(usable.height()),
+          length_(length),
+          columns_((width_ + kTile - 1) / kTile),
+          rows_((height_ + kTile - 1) / kTile),
+          near_(static_cast<std::size_t>(columns_) * static_cast<std::size_t>(rows_)),
+          steps_(width_, height_) {
         for (int k = 0; k <= 4 * length_; ++k)
             weight_.push_back(static_cast<float>(0.5 - 0.5 * std::cos(kPi * k / (4.0 * length_))));
+        // Tile by tile, each with what reaches into it: most have nothing hidden near them.
+        parallel_tiles(width_, height_, kTile, length_ + 1, [&](Window core, Window halo) {
+            near_[static_cast<std::size_t>(core.y / kTile * columns_ + core.x / kTile)] =
+                measure(usable, core, halo) ? 1 : 0;
+        });
     }
     float operator()(int x, int y) const {
         const int border = std::min(std::min(x, width_ - 1 - x), std::min(y, height_ - 1 - y));
-        auto from = static_cast<float>(border);
-        if (!distance_.empty()) from = std::min(from, distance_.at<float>(y, x));
         return weight_[static_cast<std::size_t>(
-            std::clamp(static_cast<int>(4 * from), 0, 4 * length_))];
+            std::min(std::clamp(4 * border, 0, 4 * length_), static_cast<int>(steps_.at(x, y))))];
     }
     /// Whether a window of n px lies where everything counts fully.
     bool flat(int x0, int y0, int n) const {
-        return distance_.empty() && x0 >= length_ && y0 >= length_ && x0 + n <= width_ - length_ &&
-               y0 + n <= height_ - length_;
+        if (x0 < length_ || y0 < length_ || x0 + n > width_ - length_ || y0 + n > height_ - length_)
+            return false;
+        for (int j = y0 / kTile; j <= (y0 + n - 1) / kTile; ++j)
+            for (int i = x0 / kTile; i <= (x0 + n - 1) / kTile; ++i)
+                if (near_[static_cast<std::size_t>(j * columns_ + i)] != 0) return false;
+        return true;
     }
 
   private:
-    int width_, height_, length_;
-    cv::Mat distance_;
-    std::vector<float> weight_;  ///< by quarter pixels
+    static constexpr int kTile = 64;
+
+    /// Distances inside core from what is hidden inside halo; false: nothing is.
+    bool measure(const Mask& usable, Window core, Window halo) {
+        bool hidden = false;
+        for (int y = halo.y; y < halo.y + halo.height && !hidden; ++y) {
+            const std::uint8_t* row = usable.row(y) + halo.x;
+            hidden = std::find(row, row + halo.width, std::uint8_t{0}) != row + halo.width;
+        }
+        cv::Mat distance;
+        if (hidden) {
+            const cv::Mat view(halo.height, halo.width, CV_8U,
+                               const_cast<std::uint8_t*>(usable.row(halo.y) + halo.x),
+                               usable.stride());
+            cv::distanceTransform(view, distance, cv::DIST_L2, 3);
+        }
+        for (int y = core.y; y < core.y + core.height; ++y) {
+            std::uint8_t* steps = steps_.row(y) + core.x;
+            for (int x = 0; x < core.width; ++x)
+                steps[x] = static_cast<std::uint8_t>(
+                    !hidden ? 4 * length_
+                            : std::min(4 * length_,
+                                       static_cast<int>(4 * distance.at<float>(
+                                                                y - halo.y, core.x + x - halo.x))));
+        }
+        return hidden;
+    }
+
+    int width_, height_, length_;  ///< length: at most 32
+    int columns_, rows_;
+    std::vector<std::uint8_t> near_;  ///< tiles with something hidden in or near them
+    Mask steps_;                      ///< quarter pixels to what is hidden
+    std::vector<float> weight_;       ///< by quarter pixels
 };
 
 /// Orientation channel of a window as a complex image: tapered, its mean taken off (a shared mask

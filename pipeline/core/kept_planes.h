@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstddef>
+
+namespace fenceline {
+
+/// While one of these lives, freed planes of more than 32 MiB are kept, up to so many bytes of
+/// them, and given out again: for work that makes many large planes one after the other, where
+/// the system's clearing of fresh pages takes longer than what is computed in them.
+class KeptPlanes {
+  public:
+    explicit KeptPlanes(std::size_t bytes);
+    ~KeptPlanes();
+    KeptPlanes(const KeptPlanes&) = delete;
+    KeptPlanes& operator=(const KeptPlanes&) = delete;
+
+  private:
+    std::size_t bytes_;
+};
+
+}  // namespace fenceline
