@@ -434,6 +434,14 @@ TEST(Evaluate, MissingAndInventedObjectsCountOnce) {
     report.structures.push_back(report.structures[0]);
     score = scored(report);
     EXPECT_NEAR(figure(score, "posts_precision"), 71.0 / 76, 1e-12);
+    // What lies beyond the truth's area of interest is neither right nor wrong.
+    for (const double east : {900.0, 1010.0}) {
+        report = make_truth();
+        report.structures.push_back(report.structures[0]);
+        report.structures.back().position = kFrame.lonlat_from_metres({east, 0});
+        score = scored(report);
+        EXPECT_NEAR(figure(score, "posts_precision"), east < 1000 ? 71.0 / 76 : 1, 1e-12);
+    }
 }
 
 TEST(Evaluate, WhatCouldNotBeSeenIsNeitherHitNorMiss) {

@@ -493,6 +493,33 @@ TEST(Track, NothingAtAllWhereSharpLooksShowAnObjectSaysMoreThanAFaintMiss) {
     EXPECT_GE(ratio(5, -12), -TrackOptions{}.max_absence_llr);
 }
 
+TEST(Track, OnTheMapAFaintMissSaysLittleAndNothingAtAllSaysMuch) {
+    std::vector<Detection> objects(1);
+    for (const StructureKind kind : {StructureKind::guard_post, StructureKind::building}) {
+        objects[0].kind = kind;
+        const auto ratio = [&](double missed) {
+            auto looks = looks_of({{5.5, 5, missed, 5.5, 5}});
+            for (auto& scene : looks) scene[0].on_map = true;
+            return log_ratios_of(objects, looks)[2][0];
+        };
+        EXPECT_LT(ratio(-8), -6);
+        EXPECT_GT(ratio(-1.5), -2);
+        EXPECT_LT(ratio(-8), ratio(-4) - 2);
+        EXPECT_GE(ratio(-8), -TrackOptions{}.max_absence_llr - 1);
+    }
+}
+
+TEST(Track, WhatIsFaintInTheLastLooksHasNotEnded) {
+    const auto course = [](double late) {
+        std::vector<CourseLook> looks;
+        int scene = 0;
+        for (const double llr : {-5.0, -5.0, 5.0, 5.0, late, late}) looks.push_back({scene++, llr});
+        return estimate_course(looks, 0, {}).course;
+    };
+    EXPECT_EQ(course(-2), Course::appeared);
+    EXPECT_EQ(course(-6), Course::appeared_and_disappeared);
+}
+
 TEST(Track, ASceneThatShowsNothingOfHalfOfWhatStandsSaysLittleByItsSilence) {
     // Roofs under snow in the first scene, or in the third; ten others that are seen in all.
     for (const std::size_t scene : {0U, 2U}) {

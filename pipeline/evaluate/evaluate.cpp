@@ -157,6 +157,13 @@ struct Scorer {
         for (const Point corner : p.ring) p.radius = std::max(p.radius, distance(corner, p.centre));
         return p;
     }
+    /// The truth ends at its area of interest. What a report finds beyond it (its images lie some
+    /// metres off) is neither right nor wrong.
+    bool beyond_truth(const Placed& reported) const {
+        if (!truth.site) return false;
+        const Ring area = in_metres(truth.site->area_lonlat, true);
+        return area.size() >= 3 && !contains(area, reported.centre);
+    }
     /// 0–1, 0: no match.
     double post_gain(const Placed& a, const Placed& b) const {
         const double d = distance(a.centre, b.centre);
@@ -414,6 +421,8 @@ struct Scorer {
             a.push_back(placed(s->position, post ? Ring{} : s->footprint, true));
         for (const auto* s : reported)
             b.push_back(placed(s->position, post ? Ring{} : s->footprint, false));
+        std::vector<char> beyond;
+        for (const Placed& each : b) beyond.push_back(beyond_truth(each));
         const auto [known, fresh] = cache.try_emplace(kind);
         std::vector<MatchCandidate>& candidates = known->second;
         for (std::size_t i = 0; fresh && i < a.size(); ++i)
@@ -453,10 +462,12 @@ struct Scorer {
             for (std::size_t j = 0; j < b.size(); ++j) {
                 if (!there[j]) continue;
                 bool excused = false;
-                if (!matched.contains(static_cast<int>(j)))
+                if (!matched.contains(static_cast<int>(j))) {
+                    excused = beyond[j] != 0;
                     for (const auto& c : candidates)
                         excused = excused || (c.b == static_cast<int>(j) &&
                                               ignored[static_cast<std::size_t>(c.a)]);
+                }
                 reported_here += !excused;
             }
             n.matched += static_cast<double>(matches.size());
@@ -648,7 +659,7 @@ struct Scorer {
             // What lies on a true change of the same kind is located badly, which other figures
             // show; it is not invented.
             const Placed here = placed(c.position, c.footprint, false);
-            bool excused = false;
+            bool excused = beyond_truth(here);
             for (const auto& t : truth.changes) {
                 if (t.kind != c.kind || !happened(t)) continue;
                 const Placed there = placed(t.position, t.footprint, true);

@@ -75,10 +75,10 @@ Ring agreed_rectangle(const Cluster& cluster) {
 /// A building that was torn down and another one, larger or smaller, built on its place: one object
 /// to looks that only ask whether something stands there. The areas of their rectangles tell: on
 /// the network's map those of one building scatter by .035 in the logarithm (98 % within .15),
-/// while rebuilt ones step by .35 and more (tune series). Least-squares step between two looks.
+/// while rebuilt ones step by .33 and more (tune series). Least-squares step between two looks.
 /// Empty second cluster: it is one building.
 std::pair<Cluster, Cluster> split_where_rebuilt(const Cluster& cluster, std::size_t scenes) {
-    constexpr double kScatter = 0.05, kLeastStep = 0.22, kLeastStepOfOne = 0.3, kLeastRatio = 4,
+    constexpr double kScatter = 0.05, kLeastStep = 0.29, kLeastStepOfOne = 0.3, kLeastRatio = 4,
                      kMostStep = 0.62;  // one look's halves of a roof step by .69
     // Rectangles of the windows' network scatter too much to tell.
     if (!std::all_of(cluster.members.begin(), cluster.members.end(),
@@ -295,7 +295,7 @@ double post_llr(double score, bool on_map) {
 /// Score of a look at one of two buildings that stand on one place at different times, from the
 /// area of the roof that is there: far below 0 when it is the other one's.
 double nearness_to_rival(double area_m2, const Detection& object) {
-    constexpr double kPerLogArea = 25;
+    constexpr double kPerLogArea = 40;
     const double own = std::abs(std::log(area_m2 / object.area_m2)),
                  rival = std::abs(std::log(area_m2 / object.rival_area_m2));
     const double nearer = rival - own;  // above 0: its own
@@ -361,14 +361,18 @@ std::vector<Look> look_at(const Scene& scene, const SurfaceMaps& maps,
             if (unseen_share(scene, r.centre, around) > kMostUnseen) return;
             snow = snow_share(scene, r.centre, around) > kMostSnow;
             r.centre = r.centre + roof_shift(view, object.height_m);
-            const BuildingLook seen = look_at_building(view, r);
+            const bool rivals = object.rival_area_m2 > 0 && object.area_m2 > 0;
+            const BuildingLook seen = look_at_building(
+                view, r, rivals ? std::sqrt(object.rival_area_m2 / object.area_m2) : 1);
             look.on_map = view.maps != nullptr;
             look.score = seen.log_odds;
-            if (object.rival_area_m2 > 0)
-                look.score = std::min(
-                    look.score,
-                    nearness_to_rival(
-                        4 * seen.roof.half_a * seen.roof.half_b * view.gsd_m * view.gsd_m, object));
+            if (rivals) {
+                const double nearness = nearness_to_rival(
+                    4 * seen.roof.half_a * seen.roof.half_b * view.gsd_m * view.gsd_m, object);
+                look.score = std::min(look.score, nearness);
+                // Where the other one shows, snow hides nothing.
+                if (nearness < 0 && look.on_map && seen.corrected_log_odds > 0) snow = false;
+            }
             look.log_likelihood_ratio = building_llr(look.score);
             if (look.log_likelihood_ratio > 0) {
                 std::optional<Interval> unused;

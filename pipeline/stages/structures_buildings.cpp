@@ -461,8 +461,9 @@ std::vector<BuildingLook> roofs_of(const StructureView& view, const Ring& area_p
 
 }  // namespace
 
-BuildingLook look_at_building(const StructureView& view, const OrientedRectangle& roof) {
-    if (view.maps != nullptr) return roof_on_map(*view.maps, roof);
+BuildingLook look_at_building(const StructureView& view, const OrientedRectangle& roof,
+                              double rival_scale) {
+    if (view.maps != nullptr) return roof_on_map(*view.maps, roof, rival_scale);
     const PostFrame frame = post_frame(view);
     const double length_m = 2 * view.gsd_m * std::max(roof.half_a, roof.half_b);
     BuildingLook best{-12, roof};

@@ -27,8 +27,9 @@ void surface_row(const StructureView& view, int x, int y, int n, float* out);
 /// else; one that is no rectangle as several. Log-odds: what three quarters of it show at least.
 std::vector<BuildingLook> roofs_on_map(const SurfaceMaps& maps);
 /// What the map shows where a roof (grid pixels) is looked for, up to two cells away; and the
-/// rectangle of what stands there.
-BuildingLook roof_on_map(const SurfaceMaps& maps, const OrientedRectangle& roof);
+/// rectangle of what stands there, which may be a roof whose sides are rival_scale times as long.
+BuildingLook roof_on_map(const SurfaceMaps& maps, const OrientedRectangle& roof,
+                         double rival_scale = 1);
 
 /// What read() gives; when it throws (the network's library may, out of memory for one), no maps,
 /// and `unread` says so: a scene without maps is read by the networks of windows, the run goes on.

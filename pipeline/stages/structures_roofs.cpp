@@ -128,6 +128,16 @@ double shown(const RoofMap& map, const OrientedRectangle& r) {
     return static_cast<double>(*quarter);
 }
 
+/// Of two rectangles fitted at one place the one that holds more roof, unless the other is clearly
+/// purer: a rectangle that also holds the neighbour and the gap between them is worth more than one
+/// roof.
+bool clearer(const RoofMap& map, const OrientedRectangle& a, const OrientedRectangle& b) {
+    constexpr double kPurer = 0.2;  // log-odds of a cell, of kMostPerCell
+    const double worth_a = worth(map, a), worth_b = worth(map, b);
+    const double purer = worth_a / (4 * a.half_a * a.half_b) - worth_b / (4 * b.half_a * b.half_b);
+    return std::abs(purer) > kPurer ? purer > 0 : worth_a > worth_b;
+}
+
 OrientedRectangle around(const std::vector<cv::Point>& cells, double more) {
     const cv::RotatedRect r = cv::minAreaRect(cells);
     OrientedRectangle out;
@@ -193,7 +203,7 @@ std::vector<BuildingLook> roofs_on_map(const SurfaceMaps& maps) {
             const std::vector<cv::Point> cells = std::move(waiting.back());
             waiting.pop_back();
             const OrientedRectangle r = fitted(map, around(cells, part == 0 ? more[at] : 0.5));
-            found[at].push_back({shown(map, r), scaled(r, maps.cell_px)});
+            found[at].push_back({shown(map, r), scaled(r, maps.cell_px), shown(map, r)});
             // What it leaves out: another wing, or a house that touches this one.
             OrientedRectangle grown = r;
             grown.half_a += 1.5;
@@ -224,7 +234,8 @@ std::vector<BuildingLook> roofs_on_map(const SurfaceMaps& maps) {
     return roofs;
 }
 
-BuildingLook roof_on_map(const SurfaceMaps& maps, const OrientedRectangle& roof) {
+BuildingLook roof_on_map(const SurfaceMaps& maps, const OrientedRectangle& roof,
+                         double rival_scale) {
     constexpr int kReach = 2;  // cells that a look may be off
     const RoofMap map{maps.roof};
     OrientedRectangle r = scaled(roof, 1 / maps.cell_px), best = r;
@@ -236,10 +247,20 @@ BuildingLook roof_on_map(const SurfaceMaps& maps, const OrientedRectangle& roof)
             const double value = worth(map, moved) - 0.01 * (dx * dx + dy * dy);
             if (value > most) most = value, best = moved;
         }
-    BuildingLook look{shown(map, best), scaled(best, maps.cell_px)};
-    if (most <= 0) return look;
+    BuildingLook look{shown(map, best), scaled(best, maps.cell_px), 0};
+    look.corrected_log_odds = look.log_odds;
+    if (most <= 0 && rival_scale == 1) return look;
     // The roof that is there now may be another one: its own rectangle tells.
-    look.roof = scaled(fitted(map, best), maps.cell_px);
+    OrientedRectangle there = fitted(map, best);
+    if (rival_scale != 1) {
+        OrientedRectangle rival = best;
+        rival.half_a *= rival_scale;
+        rival.half_b *= rival_scale;
+        rival = fitted(map, rival);
+        if (clearer(map, rival, there)) there = rival;
+    }
+    look.roof = scaled(there, maps.cell_px);
+    look.corrected_log_odds = shown(map, there);
     return look;
 }
 

@@ -148,12 +148,15 @@ struct PostLook {
 };
 PostLook look_at_post(const StructureView& view, const Detection& post, double radius_px);
 
-/// The same of a roof: the rectangle given, and as the network corrects it.
+/// The same of a roof: the rectangle given, and as the network corrects it. rival_scale: of another
+/// building's sides on its place, which may be the one that stands there; 1: there is none.
 struct BuildingLook {
     double log_odds = -12;
     OrientedRectangle roof;
+    double corrected_log_odds = -12;  ///< of the corrected rectangle (map only)
 };
-BuildingLook look_at_building(const StructureView& view, const OrientedRectangle& roof);
+BuildingLook look_at_building(const StructureView& view, const OrientedRectangle& roof,
+                              double rival_scale = 1);
 /// From a building's walls to its roof in the view (px); nothing known of the height: 4 m.
 Point roof_shift(const StructureView& view, std::optional<double> height_m);
 

@@ -989,6 +989,8 @@ CourseEstimate estimate_course(std::span<const CourseLook> all_looks, double pre
             for (std::size_t i = e; i < m; ++i) absent += llr[i] < 0;
             if (present < 2 || absent < 2 || !any_start(s, e, true) || !any_start(e, m, false))
                 continue;
+            // Nor because all of the last ones are faint: its going passes the test by itself.
+            if (sum[e] - sum[m] + looks[e].gone_llr < options.confirm_llr) continue;
             passing.push_back(sum[e] - sum[s] + looks[s].appeared_llr + looks[e].gone_llr);
             if (passing.back() > best_passing)
                 best_passing = passing.back(), passing_from = s, passing_to = e;
