@@ -283,6 +283,10 @@ TEST(MergeDetections, ABuildingRebuiltLargerOnItsPlaceIsTwo) {
     for (auto& scene : windows)
         for (Detection& d : scene) d.on_map = false;
     EXPECT_EQ(merge_detections(windows, 1.0, {}).size(), 2U);
+    // Looks that hardly show a roof do not tell its size.
+    auto dim = scenes;
+    for (std::size_t k = 3; k < 6; ++k) dim[k][0].log_odds = 1.5;
+    EXPECT_EQ(merge_detections(dim, 1.0, {}).size(), 2U);
     // One look in the middle that shows only half of it changes nothing.
     for (auto& scene : scenes) scene[0] = building({50, 50}, 10, 5);
     scenes[3][0] = building({50, 50}, 7, 5);

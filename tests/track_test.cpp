@@ -502,7 +502,7 @@ TEST(Track, OnTheMapAFaintMissSaysLittleAndNothingAtAllSaysMuch) {
             for (auto& scene : looks) scene[0].on_map = true;
             return log_ratios_of(objects, looks)[2][0];
         };
-        EXPECT_LT(ratio(-8), -6);
+        EXPECT_LT(ratio(-8), -5.5);
         EXPECT_GT(ratio(-1.5), -2);
         EXPECT_LT(ratio(-8), ratio(-4) - 2);
         EXPECT_GE(ratio(-8), -TrackOptions{}.max_absence_llr - 1);
@@ -701,7 +701,7 @@ TEST(Track, WhatMayNotExistIsNotConfirmedAsNew) {
     auto evidence = series(6);
     add_object(evidence, StructureKind::building, {500, 500}, {-5, -5, 4, 4, 4, 4});
     for (auto& scene : evidence.looks) {
-        scene[0].score = scene[0].seen == Seen::present ? 3 : -9;
+        scene[0].score = scene[0].seen == Seen::present ? 4 : -9;
         if (scene[0].seen == Seen::present) scene[0].border = 0;
     }
     const Tracks pond = run(evidence);

@@ -78,8 +78,9 @@ Ring agreed_rectangle(const Cluster& cluster) {
 /// while rebuilt ones step by .33 and more (tune series). Least-squares step between two looks.
 /// Empty second cluster: it is one building.
 std::pair<Cluster, Cluster> split_where_rebuilt(const Cluster& cluster, std::size_t scenes) {
-    constexpr double kScatter = 0.05, kLeastStep = 0.29, kLeastStepOfOne = 0.3, kLeastRatio = 4,
-                     kMostStep = 0.62;  // one look's halves of a roof step by .69
+    constexpr double kScatter = 0.05, kLeastStep = 0.31, kLeastStepOfOne = 0.31, kLeastRatio = 4,
+                     kMostStep = 0.62,  // one look's halves of a roof step by .69
+        kClear = 4;  // mean log-odds on either side: a roof half in shade looks smaller
     // Rectangles of the windows' network scatter too much to tell.
     if (!std::all_of(cluster.members.begin(), cluster.members.end(),
                      [](const Detection& d) { return d.on_map; }))
@@ -96,9 +97,13 @@ std::pair<Cluster, Cluster> split_where_rebuilt(const Cluster& cluster, std::siz
     double most = 0;
     // Two looks out of many that differ are two bad looks; of a pair they are all there is.
     for (std::size_t s = 1; s + 1 <= n && (n >= 3 || scenes == 2); ++s) {
-        double mean[2] = {0, 0}, squares = 0;
-        for (std::size_t i = 0; i < n; ++i)
-            mean[i >= s] += area[i] / static_cast<double>(i < s ? s : n - s);
+        double mean[2] = {0, 0}, clear[2] = {0, 0}, squares = 0;
+        for (std::size_t i = 0; i < n; ++i) {
+            const double share = 1 / static_cast<double>(i < s ? s : n - s);
+            mean[i >= s] += share * area[i];
+            clear[i >= s] += share * cluster.members[order[i]].log_odds;
+        }
+        if (n > 2 && std::min(clear[0], clear[1]) < kClear) continue;
         for (std::size_t i = 0; i < n; ++i) squares += std::pow(area[i] - mean[i >= s], 2);
         const double step = std::abs(mean[1] - mean[0]),
                      scatter = std::max(
@@ -335,6 +340,12 @@ std::vector<Look> look_at(const Scene& scene, const SurfaceMaps& maps,
     const bool posts_visible = posts_observable(view, options);
     const double metre = 1 / view.gsd_m;
     constexpr double kMostUnseen = 0.2, kMostSnow = 0.2;
+    // A roof under fresh snow shows nothing and often has no mask of its own: in a scene with snow
+    // about, no roof that is not seen is called absent.
+    constexpr double kSnowAbout = 0.12;
+    const double width = scene.masks.width(), height = scene.masks.height();
+    const bool winter =
+        snow_share(scene, {width / 2, height / 2}, std::max(width, height) / 2) > kSnowAbout;
     parallel_items(static_cast<int>(objects.size()), [&](int i) {
         const Detection& object = objects[static_cast<std::size_t>(i)];
         Look& look = looks[static_cast<std::size_t>(i)];
@@ -359,7 +370,7 @@ std::vector<Look> look_at(const Scene& scene, const SurfaceMaps& maps,
             if (across / view.effective_gsd_m < 2.5) return;
             const double around = std::max(r.half_a, r.half_b) + 2 * metre;
             if (unseen_share(scene, r.centre, around) > kMostUnseen) return;
-            snow = snow_share(scene, r.centre, around) > kMostSnow;
+            snow = winter || snow_share(scene, r.centre, around) > kMostSnow;
             r.centre = r.centre + roof_shift(view, object.height_m);
             const bool rivals = object.rival_area_m2 > 0 && object.area_m2 > 0;
             const BuildingLook seen = look_at_building(

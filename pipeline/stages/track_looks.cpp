@@ -103,9 +103,9 @@ std::vector<double> blind_shares(StructureKind kind, bool on_map,
                                  std::span<const Detection> objects,
                                  std::span<const std::vector<Look>> looks) {
     constexpr double kNothing = -6, kWell = 3, kMayBeNew = 0.25, kSomethingElse = 0.05;
-    // Prior: 1 in 1000; of posts on the map, of which none was missed so, 1 in 2500.
+    // Prior: 1 in 1000; on the map 1 roof in 400, since snow hides some wholly, and 1 post in 2500.
     constexpr double kFewObjects = 20;
-    const double few_misses = on_map && kind == StructureKind::guard_post ? 0.008 : 0.02;
+    const double few_misses = !on_map ? 0.02 : kind == StructureKind::guard_post ? 0.008 : 0.05;
     const std::size_t scenes = looks.size();
     std::vector<double> shares;
     for (std::size_t i = 0; i < scenes; ++i) {
