@@ -260,8 +260,9 @@ void print_table(const std::vector<Row>& rows) {
 void network(const std::vector<std::string>& folders, int neighbours) {
     fmt::print(
         "\n| series | scenes | star | chain | joint | joint, tie points near | star, there | "
-        "closure m, median | variance factor | CPU s star / ties / joint |\n"
-        "|---|---|---|---|---|---|---|---|---|---|\n");
+        "axis errors within σ_r, star / joint | closure m, median | variance factor | CPU s star / "
+        "ties / joint |\n"
+        "|---|---|---|---|---|---|---|---|---|---|---|\n");
     for (const std::string& folder : folders) {
         const std::optional<SimulatedSeries> series = simulated_series(folder);
         if (!series) continue;
@@ -320,7 +321,7 @@ void network(const std::vector<std::string>& folders, int neighbours) {
                     return step.target_from_reference(before(p));
                 };
             }
-        double squares[5] = {0, 0, 0, 0, 0}, seen[5] = {0, 0, 0, 0, 0};
+        double squares[5] = {0, 0, 0, 0, 0}, seen[5] = {0, 0, 0, 0, 0}, within[2] = {0, 0};
         int taken = 0;
         for (int i = 0; i < count; ++i) {
             const auto k = static_cast<std::size_t>(i);
@@ -344,6 +345,12 @@ void network(const std::vector<std::string>& folders, int neighbours) {
                     const Point s = star[k].target_from_reference(p),
                                 j = joint.alignments[k].target_from_reference(p);
                     add(0, s), add(1, chain[k](p)), add(2, j);
+                    const auto held = [&](const Alignment& a, Point found) {
+                        const double sigma = a.residual(p) / grid.gsd();
+                        return 0.5 * ((std::abs(found.x - t.x) <= sigma ? 1 : 0) +
+                                      (std::abs(found.y - t.y) <= sigma ? 1 : 0));
+                    };
+                    within[0] += held(star[k], s), within[1] += held(joint.alignments[k], j);
                     if (std::any_of(star[k].tie_points.begin(), star[k].tie_points.end(),
                                     [&](const TiePoint& tie) {
                                         return tie.kept && distance(tie.reference_px, p) <=
@@ -359,9 +366,11 @@ void network(const std::vector<std::string>& folders, int neighbours) {
         for (const double c : joint.closure_m)
             if (std::isfinite(c)) closure.push_back(c);
         fmt::print(
-            "| {} | {} of {} | {:.3f} | {:.3f} | {:.3f} | {:.3f} | {:.3f} | {:.2f} | {:.2f} | "
+            "| {} | {} of {} | {:.3f} | {:.3f} | {:.3f} | {:.3f} | {:.3f} | {:.2f} / {:.2f} | "
+            "{:.2f} | {:.2f} | "
             "{:.1f} / {:.1f} / {:.1f} |\n",
             series->name, taken, count - 1, rmse[0], rmse[1], rmse[2], rmse[3], rmse[4],
+            within[0] / std::max(1.0, seen[0]), within[1] / std::max(1.0, seen[0]),
             quantile(closure, 0.5), joint.variance_factor, star_s, ties_s, joint_s);
         std::fflush(stdout);
     }

@@ -277,7 +277,8 @@ double noise(double x, double y, double scale, std::uint32_t seed) {
 
 /// Ground of several scales with a house in every 64 × 64 pixels; one in fifty is new in the
 /// second image, which lies 0.6 and -0.4 pixels off and is a little brighter. Bent: it is also
-/// stretched and turned by some pixels from border to border, and waves of 1.4 px, 1600 and 2000 px long, run through it.
+/// stretched and turned by some pixels from border to border, and waves of 1.4 px, 1600 and 2000 px
+/// long, run through it.
 void make(int size, int bands, const std::string& before, const std::string& after,
           bool bent = false) {
     GDALDriver* tiff = GetGDALDriverManager()->GetDriverByName("GTiff");
@@ -475,10 +476,10 @@ int main(int count, char** arguments) {
         } else if (a.size() == 4 && a[0] == "mad") {
             plain_mad(a[1], a[2], a[3]);
         } else {
-            fmt::print(
-                stderr,
-                "usage: pair_passes make|bent|repeat SIZE BANDS BEFORE AFTER | floor BEFORE AFTER | "
-                "absdiff BEFORE AFTER OUT | mad BEFORE AFTER OUT\n");
+            fmt::print(stderr,
+                       "usage: pair_passes make|bent|repeat SIZE BANDS BEFORE AFTER | floor BEFORE "
+                       "AFTER | "
+                       "absdiff BEFORE AFTER OUT | mad BEFORE AFTER OUT\n");
             return 2;
         }
     } catch (const std::exception& error) {

@@ -102,6 +102,28 @@ TEST(AlignSeries, ATieThatContradictsTheOthersDoesNotPull) {
     EXPECT_NEAR(with.closure_m.back(), 0.5 * std::hypot(3.0, 2.0), 0.2) << "the closure names it";
 }
 
+TEST(AlignSeries, ATieThatDoesNotCloseIsTrustedLessWhereNothingElseIsKnown) {
+    // Scene 1 is held on the left only, and off by 2 px on the right, where it does not know; its
+    // tie to a scene that is held everywhere says so.
+    const auto corrected = [](double not_closed_px) {
+        std::vector<Alignment> star{Alignment{}, off_by({}, 0.1), off_by({}, 0.1)};
+        Alignment& half = star[1];
+        std::erase_if(half.tie_points, [](const TiePoint& t) { return t.reference_px.x > 280; });
+        half.residual.sigma_m = {0.05F,  0.375F, 0.375F, 0.05F, 0.375F,
+                                 0.375F, 0.05F,  0.375F, 0.375F};
+        Alignment tie = off_by({not_closed_px, 0}, 0.2);
+        tie.target_from_reference.local = {
+            300, 3, 3, {0, 0, 2, 0, 0, 2, 0, 0, 2}, std::vector<float>(9, 0.0F)};
+        const SeriesTie ties[] = {{{2, 1}, tie}};
+        const SeriesSolution joint = align_series(grid(), star, 0, ties, AlignOptions{});
+        EXPECT_NEAR(joint.alignments[1].target_from_reference({60, 300}).x, 60, 0.25);
+        return 590 - joint.alignments[1].target_from_reference({590, 300}).x;
+    };
+    const double closed = corrected(0), open = corrected(1.5);
+    EXPECT_GT(closed, 1.5);
+    EXPECT_LT(open, 0.5 * (closed + 1.5)) << "half of what it says there, at most";
+}
+
 TEST(AlignSeries, ErrorsLargerThanPromisedAreSaid) {
     double factors = 0;
     for (unsigned seed = 1; seed <= 10; ++seed) {

@@ -34,7 +34,8 @@ constexpr double kCrowns = 0.54;
 // what open ground reaches.
 constexpr double kLeanScatter = 0.093, kLeastScatter = 0.086, kMostScatter = 0.143;
 constexpr double kSureScatter = 0.087;  ///< more than that: certainly crowns
-constexpr double kCommonLean = 0.74;    ///< of 6 m crowns' lean is then common to all windows
+constexpr float kTies = 3;  ///< σ_r of a tie between neighbours, of what its scatter says
+constexpr double kCommonLean = 0.74;  ///< of 6 m crowns' lean is then common to all windows
 }  // namespace
 
 /// Levels are made when they are first asked for.
@@ -519,6 +520,7 @@ Alignment align_between(const AlignImage& target, const Warp& target_from_refere
                                            fitted.ok ? fitted.kept : 0, out.windows));
         take_fit(fitted, found.matches, grid, gsd, 1.0 * search.stride * step,
                  other_season(target.info, neighbour.info), out);
+        for (float& error_m : out.residual.sigma_m) error_m *= kTies;
         judge(out, width, height, gsd, options);
     } catch (const cv::Exception& error) {
         return failed(out, fmt::format("matching failed: {}", error.what()));

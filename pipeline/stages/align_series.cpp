@@ -14,8 +14,9 @@ namespace {
 
 constexpr double kHuber = 2;  ///< of two axes together; 1.5 of one (Huber 1964)
 constexpr int kRounds = 5;
-constexpr double kLeastSigmaPx = 0.01;  ///< no standard error is believed below this
-constexpr double kWorthPx = 0.01;       ///< corrections below this everywhere are left away
+constexpr double kLeastSigmaPx = 0.01;      ///< no standard error is believed below this
+constexpr std::size_t kLeastClosures = 10;  ///< nodes, to judge a tie by
+constexpr double kWorthPx = 0.01;           ///< corrections below this everywhere are left away
 
 double median_of(std::vector<double> values) {
     if (values.empty()) return 0;
@@ -152,7 +153,9 @@ SeriesSolution align_series(const Grid& grid, std::vector<Alignment> star, int r
     };
 
     // Where both ends and the tie between them are held by tie points, closures are evidence.
-    std::vector<double> standardised;
+    // A tie that does not close there says more than its standard error of how far it can be
+    // trusted where the star cannot tell.
+    std::vector<double> standardised, doubt(ties.size(), 1.0);
     const auto supported = [&](const Alignment& a, Point p) {
         return std::any_of(a.tie_points.begin(), a.tie_points.end(), [&](const TiePoint& t) {
             return t.kept && distance(t.reference_px, p) <= a.support_radius_px;
@@ -162,19 +165,25 @@ SeriesSolution align_series(const Grid& grid, std::vector<Alignment> star, int r
         const SeriesTie& tie = ties[k];
         const Alignment &a = alignment(tie.pair.target), &b = alignment(tie.pair.neighbour);
         double squares = 0, seen = 0;
+        std::vector<double> opens, stars, own;
         for (int node = 0; node < nodes; ++node) {
             const Point p = place(node);
             if (!supported(tie.between, p) || !supported(a, p) || !supported(b, p)) continue;
             const Point open = tie.between.target_from_reference(p) - p;
             squares += dot(open, open), seen += 1;
-            const double variance = std::pow(sigma_px(a.residual, p), 2) +
-                                    std::pow(sigma_px(b.residual, p), 2) +
-                                    std::pow(sigma_px(tie.between.residual, p), 2);
-            standardised.push_back(dot(open, open) / variance);
+            opens.push_back(dot(open, open));
+            stars.push_back(std::pow(sigma_px(a.residual, p), 2) +
+                            std::pow(sigma_px(b.residual, p), 2));
+            own.push_back(std::pow(sigma_px(tie.between.residual, p), 2));
+            standardised.push_back(opens.back() / (stars.back() + own.back()));
         }
+        if (opens.size() >= kLeastClosures)
+            // The median of a squared Rayleigh variable is 2 ln 2 σ².
+            doubt[k] = std::sqrt(std::max(
+                1.0,
+                (median_of(opens) / (2 * std::numbers::ln2) - median_of(stars)) / median_of(own)));
         if (seen > 0) out.closure_m[k] = gsd * std::sqrt(squares / seen);
     }
-    // The median of a squared Rayleigh variable is 2 ln 2 σ².
     if (standardised.size() >= 30)
         out.variance_factor =
             std::max(1.0, std::sqrt(median_of(standardised) / (2 * std::numbers::ln2)));
@@ -193,7 +202,7 @@ SeriesSolution align_series(const Grid& grid, std::vector<Alignment> star, int r
         for (const std::size_t k : used)
             observations.push_back({index(ties[k].pair.target), index(ties[k].pair.neighbour),
                                     ties[k].between.target_from_reference(p) - p,
-                                    sigma_px(ties[k].between.residual, p)});
+                                    doubt[k] * sigma_px(ties[k].between.residual, p)});
         solved[static_cast<std::size_t>(node)] = solve_node(observations, unknowns);
     });
 

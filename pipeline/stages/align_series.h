@@ -41,11 +41,12 @@ struct SeriesSolution {
 
 /// Weighted least squares over the whole network at every node of a lattice: unknown are the
 /// corrections x_s of the scenes' displacements, observed x_s = 0 with the star's σ_r and
-/// x_j − x_i = what the tie found, with its σ_r; Huber weights on the standardised residuals,
-/// so that a pair which contradicts the others does not pull them. star: each scene's alignment to
-/// the reference; failed ones take no part. ties without success neither. Source of the method:
-/// network adjustment as in levelling (Mikhail & Ackermann 1976, ch. 6). Cost: a system of as many
-/// unknowns as scenes for each of about 600 nodes.
+/// x_j − x_i = what the tie found, with its σ_r, times what its closures over supported ground say
+/// beyond the star's own σ_r (a variance component for each tie); Huber weights on the standardised
+/// residuals, so that a pair which contradicts the others does not pull them. star: each scene's
+/// alignment to the reference; failed ones take no part. ties without success neither. Source of
+/// the method: network adjustment as in levelling (Mikhail & Ackermann 1976, ch. 6). Cost: a system
+/// of as many unknowns as scenes for each of about 600 nodes.
 SeriesSolution align_series(const Grid& grid, std::vector<Alignment> star, int reference,
                             std::span<const SeriesTie> ties, const AlignOptions& options);
 
