@@ -28,14 +28,14 @@ constexpr double kLeastBend = 0.06, kMostBend = 0.2;  ///< that curvature, resol
 constexpr double kStiffDrift = 1.5e-3;                ///< of the way, under an affine
 /// Under crowns, of what they scatter by when held out, a support radius away from open ground.
 constexpr double kCrowns = 0.54;
+constexpr float kTies = 3;  ///< σ_r of a tie between neighbours, of what its scatter says
 // Views that differ part crowns from the ground, and windows that show nothing but crowns agree
 // with each other. But trees are not of one height: such windows scatter (METHODS 2). They are told
 // from ground by their held-out residual, in resolved px: more than a share of the lean, at most
 // what open ground reaches.
 constexpr double kLeanScatter = 0.093, kLeastScatter = 0.086, kMostScatter = 0.143;
 constexpr double kSureScatter = 0.087;  ///< more than that: certainly crowns
-constexpr float kTies = 3;  ///< σ_r of a tie between neighbours, of what its scatter says
-constexpr double kCommonLean = 0.74;  ///< of 6 m crowns' lean is then common to all windows
+constexpr double kCommonLean = 0.74;    ///< of 6 m crowns' lean is then common to all windows
 }  // namespace
 
 /// Levels are made when they are first asked for.
