@@ -24,8 +24,8 @@ struct Member {
     bool may_start_change = true;
     Alignment alignment;
     Normalization normalization;
-    LineEvidence line;
     SurfaceMaps surfaces;
+    bool unregistered = false;  ///< left out for that alone
 };
 
 /// The scene store gets this part of the memory allowed.
@@ -37,6 +37,7 @@ struct Series {
     Grid grid;
     std::vector<Member> members;
     std::vector<SceneInfo> left_out;
+    std::vector<Member> unregistered;  ///< left out, unless their line places them
     std::size_t reference = 0;
 };
 
@@ -78,7 +79,10 @@ void drop_left_out(Series& series, SceneStore& store) {
             kept.push_back(std::move(member));
         } else {
             store.drop(i);
-            series.left_out.push_back(std::move(member.info));
+            if (member.unregistered)
+                series.unregistered.push_back(std::move(member));
+            else
+                series.left_out.push_back(std::move(member.info));
         }
     }
     series.members = std::move(kept);
@@ -235,7 +239,9 @@ void join_series(Series& series, const SceneStore& store, const RunOptions& opti
     for (std::size_t i = 0; i < series.members.size(); ++i) {
         Member& member = series.members[i];
         member.alignment = std::move(joint.alignments[i]);
-        if (i != series.reference && member.alignment.status == RegistrationStatus::fail)
+        member.unregistered =
+            i != series.reference && member.alignment.status == RegistrationStatus::fail;
+        if (member.unregistered)
             leave_out(member, "it could not be registered: " + member.alignment.reason, progress);
     }
 }
@@ -262,7 +268,8 @@ void register_series(Series& series, SceneStore& store, const RunOptions& option
             if (!is_reference(series, i) && tried.fault.empty() &&
                 member.alignment.status == RegistrationStatus::fail)
                 tried.fault = "it could not be registered: " + member.alignment.reason;
-            if (!tried.fault.empty()) leave_out(member, tried.fault, progress);
+            member.unregistered = !tried.fault.empty();
+            if (member.unregistered) leave_out(member, tried.fault, progress);
         });
     drop_left_out(series, store);
     follow_reference(series, reference_id);
@@ -444,6 +451,74 @@ SeriesLines trace_series(const Series& series, const SceneStore& store, const Kn
             std::move(by_hand)};
 }
 
+/// Puts a member where its time belongs.
+void insert_member(Series& series, SceneStore& store, Member member, Scene scene) {
+    const std::string reference = series.members[series.reference].info.id;
+    const auto where = std::upper_bound(
+        series.members.begin(), series.members.end(), member,
+        [](const Member& a, const Member& b) { return *a.info.datetime < *b.info.datetime; });
+    const auto index = static_cast<std::size_t>(where - series.members.begin());
+    for (std::size_t i = series.members.size(); i > index; --i) store.move(i - 1, i);
+    series.members.insert(where, std::move(member));
+    store.put(index, std::move(scene));
+    follow_reference(series, reference);
+}
+
+/// Scenes that tie points could not register are placed by their perimeter line, where the network
+/// draws it clearly: a translation, with a warning. The others stay left out. Returns whether any
+/// was placed.
+bool place_unregistered(Series& series, SceneStore& store, const PerimeterResult& lines,
+                        const RunOptions& options, const SiteObservers& observers,
+                        Progress& progress) {
+    constexpr double kLeftOver_m = 1.5;  // 1 sigma, both axes: one shift for the whole scene
+    std::vector<Ring> rings;
+    for (const TracedPerimeter& p : lines.perimeters)
+        if (rings.empty() || rings.back() != p.ring_px) rings.push_back(p.ring_px);
+    bool any = false;
+    for (Member& member : series.unregistered) {
+        const auto place = [&]() -> std::optional<Scene> {
+            if (rings.empty()) return {};
+            const Scene first = read_scene(series, member.info, {}, options);
+            const LineEvidence evidence =
+                line_evidence(first, surface_maps(first, options.structures), options.perimeter);
+            const auto shift =
+                place_by_line(series.grid, first.info, evidence, rings, options.perimeter);
+            if (!shift) return {};
+            Alignment placed;
+            placed.target_from_reference.affine.a = {shift->x, 1, 0, shift->y, 0, 1};
+            placed.model = "translation";
+            placed.dx_m = shift->x * series.grid.gsd();
+            placed.dy_m = -shift->y * series.grid.gsd();
+            placed.rmse_m = placed.whole_rmse_m = kLeftOver_m;
+            placed.ce90_m = 1.52 * kLeftOver_m;  // of a Gaussian
+            placed.effective_gsd_m = series.members[series.reference].alignment.effective_gsd_m;
+            placed.status = RegistrationStatus::warn;
+            placed.reason = "placed by its perimeter line alone; " + member.info.left_out;
+            member.alignment = std::move(placed);
+            Scene scene =
+                read_scene(series, member.info, member.alignment.target_from_reference, options);
+            member.normalization =
+                normalize(scene, *store.get(series.reference), options.normalize);
+            if (observers.registered) observers.registered(scene);
+            apply(member.normalization, scene.raster);
+            member.surfaces = surface_maps(scene, options.structures);
+            return scene;
+        };
+        Attempt<std::optional<Scene>> placed = attempt(place);
+        if (placed.value && *placed.value) {
+            any = true;
+            progress.warn(
+                fmt::format("{} is used after all: {}", member.info.id, member.alignment.reason));
+            member.info.left_out.clear();
+            insert_member(series, store, std::move(member), std::move(**placed.value));
+        } else {
+            series.left_out.push_back(std::move(member.info));
+        }
+    }
+    series.unregistered.clear();
+    return any;
+}
+
 /// Buildings of the area and posts along the traced lines and the known one, in every scene; then
 /// every scene's look at each of them.
 void find_structures(const Series& series, const SceneStore& store, const KnownLine& known,
@@ -561,18 +636,22 @@ SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptio
     register_series(series, store, options, progress);
     normalize_series(series, store, options, observers, progress);
 
+    read_surfaces(series, store, options.structures, progress);
+    const KnownLine known = known_line(site, options.given, series.grid);
+    const auto trace = [&] {
+        return trace_series(series, store, known, options.given, options.perimeter, progress);
+    };
+    SeriesLines lines = trace();
+    if (place_unregistered(series, store, lines.traced, options, observers, progress))
+        lines = trace();
     SeriesEvidence evidence;
     for (const Member& member : series.members) {
         evidence.scenes.push_back(member.info);
         evidence.may_start_change.push_back(member.may_start_change);
     }
-    read_surfaces(series, store, options.structures, progress);
-    SeriesLines lines = trace_series(series, store, known_line(site, options.given, series.grid),
-                                     options.given, options.perimeter, progress);
     evidence.perimeter = std::move(lines.traced);
     move_onto_line(series, store, evidence.perimeter, options, observers, progress);
-    find_structures(series, store, known_line(site, options.given, series.grid), options.structures,
-                    evidence, progress);
+    find_structures(series, store, known, options.structures, evidence, progress);
     find_differences(series, store, options.difference, observers, evidence, progress);
 
     Tracks tracks = track(evidence, series.grid, options.structures, options.track);

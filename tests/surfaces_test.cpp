@@ -384,6 +384,27 @@ TEST(DrawnLines, ALookThatLiesBesideTheOthersIsMovedOntoTheirLine) {
     EXPECT_TRUE(look(false, false).settled.empty());
 }
 
+TEST(DrawnLines, PlaceASceneThatTiePointsCouldNot) {
+    const Ring ring{{200, 180}, {460, 190}, {470, 420}, {330, 380}, {210, 430}};
+    const std::vector<Ring> rings{{{20, 20}, {120, 30}, {110, 90}}, ring};
+    const Scene scene = fields(1);
+    const double gsd = scene.raster.grid.gsd();
+    const auto placed = [&](const Ring& shown) {
+        return place_by_line(scene.raster.grid, scene.info,
+                             line_evidence(scene, drawn(scene, shown), {}), rings, {});
+    };
+    Ring off = ring, far = ring, half{ring[0], ring[1], ring[2]};
+    for (Point& p : off) p = p + Point{14 / gsd, -9 / gsd};
+    for (Point& p : far) p = p + Point{60 / gsd, 0};
+    const auto shift = placed(off);
+    ASSERT_TRUE(shift);
+    EXPECT_NEAR(shift->x * gsd, 14, 0.8);
+    EXPECT_NEAR(shift->y * gsd, -9, 0.8);
+    EXPECT_FALSE(placed(far));
+    EXPECT_FALSE(placed(half));  // another line
+    EXPECT_FALSE(placed({}));
+}
+
 TEST(DrawnLines, ALineThatTheNetworkDoesNotKnowIsLeftToTheImage) {
     // What it draws lies elsewhere: the known line is judged without it, and nothing is invented.
     const Ring known{{200, 180}, {460, 190}, {470, 420}, {210, 430}},

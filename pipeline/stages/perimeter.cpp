@@ -527,6 +527,24 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
     return result;
 }
 
+std::optional<Point> place_by_line(const Grid& grid, const SceneInfo& scene,
+                                   const LineEvidence& evidence, std::span<const Ring> rings_px,
+                                   const PerimeterOptions& options) {
+    constexpr double kMost_m = 25, kLeastSupport = 1.5, kMostRival = 0.6;
+    const std::vector<double> sigma{0};
+    Series series = series_of(grid, std::span(&scene, 1), std::span(&evidence, 1), sigma, options);
+    if (series.usable.empty() || evidence.drawn.width() == 0 || !shows_walls(series.unit_m))
+        return {};
+    series.drawn = true;
+    LineShift best;
+    for (const Ring& ring : rings_px)
+        if (const LineShift shift = shift_onto_line(series, series.usable, ring, kMost_m);
+            shift.support > best.support)
+            best = shift;
+    if (best.support < kLeastSupport || best.rival > kMostRival * best.support) return {};
+    return best.shift_px;
+}
+
 std::vector<TracedPerimeter> measure_given(const Grid& grid, std::span<const SceneInfo> scenes,
                                            std::span<const LineEvidence> evidence,
                                            std::span<const double> registration_sigma_m,

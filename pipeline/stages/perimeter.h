@@ -126,6 +126,14 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
                                  std::span<const double> registration_sigma_m,
                                  const KnownLine& known, const PerimeterOptions& options);
 
+/// Where a scene lies that could not be registered, by the line that the network draws in it: how
+/// far it shows things from where the rings' frame has them, pixels, up to 25 m. Empty unless the
+/// line lies clearly on one of the rings there (half of a clear line's support), and nowhere else
+/// by more than .6 of that. evidence: of the scene as its georeference puts it.
+std::optional<Point> place_by_line(const Grid& grid, const SceneInfo& scene,
+                                   const LineEvidence& evidence, std::span<const Ring> rings_px,
+                                   const PerimeterOptions& options);
+
 /// A line that was drawn by hand in a scene, on the grid.
 struct GivenPerimeter {
     int scene = 0;  ///< index into the series

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <vector>
 
 #include "core/parallel.h"
@@ -36,11 +35,28 @@ void move_evidence(LineEvidence& e, Point by_px) {
     for (auto& plane : e.drawn_planes) move_plane(plane, coarse_x, coarse_y, kHidden);
 }
 
+/// Mean over points, shifted, and looks of the probability that the network draws a line with;
+/// hidden places count 0.
+double drawn_along(const Series& series, std::span<const int> looks,
+                   std::span<const Point> points_px, Point shift) {
+    double sum = 0;
+    for (const int i : looks) {
+        const LineEvidence& e = series.evidence[static_cast<std::size_t>(i)];
+        for (const Point point : points_px) {
+            const Point p = (1.0 / e.luminance_step_px) * (point + shift);
+            const int x = static_cast<int>(std::floor(p.x)), y = static_cast<int>(std::floor(p.y));
+            if (e.drawn.contains(x, y)) sum += e.drawn.at(x, y) / 255.0;
+        }
+    }
+    return sum / static_cast<double>(std::max<std::size_t>(1, looks.size() * points_px.size()));
+}
+
 }  // namespace
 
 LineShift shift_onto_line(const Series& series, std::span<const int> looks, const Ring& ring_px,
                           double most_m) {
     constexpr double kLeastGain = 0.1;  // in z, over the whole ring
+    constexpr double kApart = 15;       // U
     const Centreline line = centreline_of_ring(ring_px, series.gsd_m, 2 * series.unit_m);
     const auto support = [&](Point shift) {
         double sum = 0;
@@ -52,61 +68,74 @@ LineShift shift_onto_line(const Series& series, std::span<const int> looks, cons
         }
         return sum / static_cast<double>(line.points_px.size());
     };
-    Point best{};
-    const double before = support({});
-    double most = before + kLeastGain;
-    for (const double step_m : {2 * series.unit_m, 0.5 * series.unit_m}) {
-        const Point middle = best;
-        const int reach = step_m > series.unit_m ? static_cast<int>(most_m / step_m) : 3;
+    // Directional support is broad, which helps to find the place; what is drawn is as sharp as the
+    // line, which helps to fit it.
+    const auto sharp = [&](Point shift) {
+        return series.drawn ? drawn_along(series, looks, line.points_px, shift) : support(shift);
+    };
+    struct Try {
+        Point shift;
+        double value = 0;
+    };
+    const auto search = [&](Point middle, double step_m, int reach, const auto& measure) {
         const int side = 2 * reach + 1;
-        std::vector<double> values(static_cast<std::size_t>(side * side));
-        const auto shift_at = [&](int k) {
-            return middle + (step_m / series.gsd_m) * Point{static_cast<double>(k % side - reach),
-                                                            static_cast<double>(k / side - reach)};
-        };
+        std::vector<Try> tries(static_cast<std::size_t>(side * side));
         parallel_items(side * side, [&](int k) {
-            values[static_cast<std::size_t>(k)] =
-                norm(shift_at(k)) * series.gsd_m <= most_m ? support(shift_at(k)) : -1e9;
+            const Point steps{static_cast<double>(k % side - reach),
+                              static_cast<double>(k / side - reach)};
+            const Point shift = middle + (step_m / series.gsd_m) * steps;
+            if (norm(shift) * series.gsd_m <= most_m)
+                tries[static_cast<std::size_t>(k)] = {shift, measure(shift)};
         });
-        for (int k = 0; k < side * side; ++k)
-            if (values[static_cast<std::size_t>(k)] > most)
-                most = values[static_cast<std::size_t>(k)], best = shift_at(k);
-        if (best.x == 0 && best.y == 0) break;
+        return tries;
+    };
+    const auto most_of = [](const std::vector<Try>& tries) {
+        return *std::max_element(tries.begin(), tries.end(),
+                                 [](const Try& a, const Try& b) { return a.value < b.value; });
+    };
+    LineShift out;
+    out.support_before = out.support = support({});
+    out.drawn_before = out.drawn = sharp({});
+    const double wide_m = 2 * series.unit_m, fine_m = 0.5 * series.unit_m;
+    const std::vector<Try> wide = search({}, wide_m, static_cast<int>(most_m / wide_m), support);
+    const Try coarse = most_of(wide);
+    // Within what the coarse steps leave, around the best of them and around where it lies.
+    Try fine = most_of(search({}, fine_m, 4, sharp));
+    if (coarse.value > out.support_before + kLeastGain)
+        if (const Try other = most_of(search(coarse.shift, fine_m, 4, sharp));
+            other.value > fine.value)
+            fine = other;
+    if (fine.value >
+        out.drawn_before * (series.drawn ? 1 + kLeastGain : 1) + (series.drawn ? 0 : kLeastGain)) {
+        out.shift_px = fine.shift;
+        out.drawn = fine.value;
+        out.support = support(fine.shift);
     }
-    const bool moved = best.x != 0 || best.y != 0;
-    return {best, before, moved ? most : before};
+    out.rival = -1;  // the least z
+    for (const Try& other : wide)
+        if (distance(other.shift, out.shift_px) * series.gsd_m > kApart * series.unit_m)
+            out.rival = std::max(out.rival, other.value);
+    return out;
 }
 
 std::vector<std::pair<int, Point>> settle_on_line(const Series& series, const Ring& ring_px,
                                                   std::span<LineEvidence> evidence) {
-    // In z, over the whole ring: a clear line has 3 and more, what is hidden or no longer stands 0
-    // and less.
-    constexpr double kLeastSupport = 1, kLeastGain = 0.5;
+    // Over the whole ring: a clear line is drawn with .6 and more, what is hidden or no longer
+    // stands with 0.
+    constexpr double kLeastDrawn = 0.25, kLeastGain = 1.5;
     constexpr double kMost = 10, kLeast = 1;  // U
     if (!series.drawn || !shows_walls(series.unit_m)) return {};
-    const auto sigma = [&](int i) { return ribbon_sigma_m(series, i); };
-    std::vector<std::optional<Point>> off(evidence.size());
-    Point frame{};
-    for (const int i : series.usable) {
-        const LineShift best =
-            shift_onto_line(series, std::span(&i, 1), ring_px, kMost * series.unit_m);
-        if (best.support < kLeastSupport) continue;
-        const bool clear = best.support - best.support_before >= kLeastGain;
-        off[static_cast<std::size_t>(i)] = clear ? best.shift_px : Point{};
-        if (sigma(i) == 0) frame = *off[static_cast<std::size_t>(i)];
-    }
     std::vector<std::pair<int, Point>> moved;
     for (const int i : series.usable) {
-        const auto& own = off[static_cast<std::size_t>(i)];
-        if (!own || sigma(i) == 0) continue;
-        const Point by = *own - frame;
-        if (norm(by) * series.gsd_m >= kLeast * series.unit_m)
-            moved.emplace_back(i, Point{-by.x * series.gsd_m, by.y * series.gsd_m});
+        if (ribbon_sigma_m(series, i) == 0) continue;
+        const LineShift best =
+            shift_onto_line(series, std::span(&i, 1), ring_px, kMost * series.unit_m);
+        if (best.drawn < kLeastDrawn || best.drawn < kLeastGain * best.drawn_before) continue;
+        const Point by = best.shift_px;
+        if (norm(by) * series.gsd_m < kLeast * series.unit_m) continue;
+        move_evidence(evidence[static_cast<std::size_t>(i)], by);
+        moved.emplace_back(i, Point{-by.x * series.gsd_m, by.y * series.gsd_m});
     }
-    parallel_items(static_cast<int>(moved.size()), [&](int k) {
-        const auto i = static_cast<std::size_t>(moved[static_cast<std::size_t>(k)].first);
-        move_evidence(evidence[i], *off[i] - frame);
-    });
     return moved;
 }
 
