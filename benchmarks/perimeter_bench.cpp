@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "core/parallel.h"
+#include "core/plane_memory.h"
 #include "core/projection.h"
 #include "input/image_io.h"
 #include "input/scene_catalog.h"
@@ -336,6 +337,7 @@ int main(int argc, char** argv) {
     const std::vector<std::string> arguments(argv + 1, argv + argc);
     try {
         initialise_gdal();
+        keep_freed_memory();  // as the program does
         if (arguments.size() >= 5 && arguments[0] == "keep")
             return keep({arguments.begin() + 1, arguments.end()});
         if (arguments.size() >= 2 && arguments[0] == "trace")

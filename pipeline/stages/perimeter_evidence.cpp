@@ -150,9 +150,8 @@ void direction_support(const Seen& seen, const Plane* drawn, double angle, doubl
         averaging_half_length(pixel_m, 2 * unit_m);  // paths through open ground: average longer
     const int columns = static_cast<int>(std::ceil(2 * half_along)) + 2 * frame.padding,
               rows = static_cast<int>(std::ceil(2 * half_across)) + 1;
-    frame.image = Plane(columns, rows);
     frame.seen = Mask(columns, rows);
-    if (drawn != nullptr) frame.drawn = Plane(columns, rows);
+    (drawn != nullptr ? frame.drawn : frame.image) = Plane(columns, rows);
     const double sun = sun_px ? std::clamp(2 * dot(across, *sun_px), -1.0, 1.0) : 0.0;
     frame.sun.assign(static_cast<std::size_t>(columns), static_cast<float>(sun));
     const Point origin = centre - (half_along + frame.padding) * along - half_across * across;
@@ -167,16 +166,12 @@ void direction_support(const Seen& seen, const Plane* drawn, double angle, doubl
                 0)
                 continue;
             const auto fx = static_cast<float>(u - i), fy = static_cast<float>(v - j);
-            const float top =
-                seen.value.at(i, j) + fx * (seen.value.at(i + 1, j) - seen.value.at(i, j));
-            const float bottom = seen.value.at(i, j + 1) +
-                                 fx * (seen.value.at(i + 1, j + 1) - seen.value.at(i, j + 1));
-            frame.image.at(x, y) = top + fy * (bottom - top);
             frame.seen.at(x, y) = 1;
-            if (drawn == nullptr) continue;
-            const float over = drawn->at(i, j) * (1 - fx) + drawn->at(i + 1, j) * fx,
-                        under = drawn->at(i, j + 1) * (1 - fx) + drawn->at(i + 1, j + 1) * fx;
-            frame.drawn.at(x, y) = over + fy * (under - over);
+            const Plane& value = drawn != nullptr ? *drawn : seen.value;
+            const float top = value.at(i, j) + fx * (value.at(i + 1, j) - value.at(i, j));
+            const float bottom =
+                value.at(i, j + 1) + fx * (value.at(i + 1, j + 1) - value.at(i, j + 1));
+            (drawn != nullptr ? frame.drawn : frame.image).at(x, y) = top + fy * (bottom - top);
         }
     const double tilts[] = {-0.2, 0.0, 0.2};
     const LineSupport support = line_support(frame, unit_m, tilts, false);

@@ -222,8 +222,8 @@ int averaging_half_length(double along_m, double unit_m) {
 
 LineSupport line_support(const LineFrame& frame, double unit_m, std::span<const double> tilts,
                          bool for_placing) {
-    const int half = frame.padding, height = frame.image.height(),
-              width = frame.image.width() - 2 * half;
+    const int half = frame.padding, height = frame.seen.height(),
+              width = frame.seen.width() - 2 * half;
     LineSupport out;
     if (width <= 0 || height <= 0) return out;
     if (frame.drawn.width() > 0) return drawn_support(frame, unit_m, tilts, for_placing);
@@ -363,10 +363,9 @@ LineFrame unroll(const LineEvidence& evidence, std::optional<Point> sun_px, cons
     frame.padding = averaging_half_length(frame.along_m, unit_m);
     const int count = static_cast<int>(line.points_px.size()), width = count + 2 * frame.padding,
               height = 2 * half_rows + 1;
-    frame.image = Plane(width, height);
     frame.seen = Mask(width, height);
     const bool drawn = use_drawn && evidence.drawn.width() > 0;
-    if (drawn) frame.drawn = Plane(width, height);
+    (drawn ? frame.drawn : frame.image) = Plane(width, height);
     frame.sun.assign(static_cast<std::size_t>(width), 0.0F);
     if (evidence.planes.empty() || count < 2) return frame;
     const PlaneOf<std::uint8_t>& source = evidence.planes.front();
@@ -396,14 +395,16 @@ LineFrame unroll(const LineEvidence& evidence, std::optional<Point> sun_px, cons
                                *h1 = evidence.hidden.row(j + 1) + i;
             if ((h0[0] | h0[1] | h1[0] | h1[1]) != 0) continue;
             const auto fx = static_cast<float>(u - i), fy = static_cast<float>(v - j);
-            const std::uint8_t *s0 = source.row(j) + i, *s1 = source.row(j + 1) + i;
-            const float top = static_cast<float>(s0[0]) +
-                              fx * (static_cast<float>(s0[1]) - static_cast<float>(s0[0]));
-            const float bottom = static_cast<float>(s1[0]) +
-                                 fx * (static_cast<float>(s1[1]) - static_cast<float>(s1[0]));
-            frame.image.at(x, y) = (top + fy * (bottom - top) - 128.0F) * (1.0F / 32.0F);
             frame.seen.at(x, y) = 1;
-            if (!drawn) continue;
+            if (!drawn) {
+                const std::uint8_t *s0 = source.row(j) + i, *s1 = source.row(j + 1) + i;
+                const float top = static_cast<float>(s0[0]) +
+                                  fx * (static_cast<float>(s0[1]) - static_cast<float>(s0[0]));
+                const float bottom = static_cast<float>(s1[0]) +
+                                     fx * (static_cast<float>(s1[1]) - static_cast<float>(s1[0]));
+                frame.image.at(x, y) = (top + fy * (bottom - top) - 128.0F) * (1.0F / 32.0F);
+                continue;
+            }
             const std::uint8_t *d0 = evidence.drawn.row(j) + i, *d1 = evidence.drawn.row(j + 1) + i;
             const float over =
                             static_cast<float>(d0[0]) * (1 - fx) + static_cast<float>(d0[1]) * fx,

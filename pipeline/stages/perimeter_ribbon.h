@@ -19,9 +19,9 @@ namespace fenceline {
 /// on the side of the normal), columns along it, with `padding` more columns on either side for the
 /// averaging.
 struct LineFrame {
-    Plane image;             ///< locally normalised luminance, about -4…4; 0 where hidden
-    Plane drawn;             ///< the network's probability of a line; empty: it has not read it
-    Mask seen;               ///< 1 seen, 0 hidden
+    Plane image;  ///< locally normalised luminance, about -4…4; 0 where hidden
+    Plane drawn;  ///< the network's probability of a line, in place of the image; or empty
+    Mask seen;    ///< 1 seen, 0 hidden
     std::vector<float> sun;  ///< per column, -1…1: above 0 when the normal looks to the sun; 0: sun
                              ///< along or unknown
     double along_m = 1, across_m = 0.5;
