@@ -3,8 +3,9 @@
 // track and of nothing before them.
 //
 //   structures_bench [--samples --posts|--places [--refined]] [--jitter M] [--set
-//   KEY=VALUE] [--report FILE] [--looks FILE] SERIES…
+//   KEY=VALUE] [--without shadow|looks] [--report FILE] [--looks FILE] SERIES…
 //
+// --without shadow: the sun's position is taken away; --without looks: every scene is scored alone.
 // --looks: appends a line for every look at every object (series, kind, object, scene, score,
 // stands now/at other times/never/not known, area, height, true height, what measure_building
 // says, distance from the line in m, sides of the roof in m, how many true structures share its
@@ -53,6 +54,7 @@ double seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 struct Options {
     bool samples = false, refined = false, posts = false, places = false, surfaces = false;
     double jitter_m = 1;
+    bool no_shadow = false, single_looks = false;
     std::string report, looks;
     StructureOptions structures;
     TrackOptions track;
@@ -1060,6 +1062,11 @@ int main(int count, char** words) try {
             options.refined = true;
         } else if (word == "--jitter") {
             options.jitter_m = std::stod(next());
+        } else if (word == "--without") {
+            const std::string what = next();
+            if (what != "shadow" && what != "looks")
+                throw std::runtime_error("--without: allowed are shadow and looks");
+            (what == "shadow" ? options.no_shadow : options.single_looks) = true;
         } else if (word == "--report") {
             options.report = next();
         } else if (word == "--looks") {
@@ -1092,7 +1099,29 @@ int main(int count, char** words) try {
     std::vector<SeriesScore> scores;
     Reliabilities reliability;
     for (const std::string& folder : folders) {
-        const Series series = read_series(folder, options);
+        Series series = read_series(folder, options);
+        if (options.no_shadow)
+            for (Scene& scene : series.scenes) {
+                scene.info.sun_azimuth_deg.reset();
+                scene.info.sun_elevation_deg.reset();
+            }
+        if (options.single_looks) {
+            for (std::size_t i = 0; i < series.scenes.size(); ++i) {
+                Series one;
+                one.folder = series.folder;
+                one.truth = series.truth;
+                one.frames = series.frames;
+                one.grid = series.grid;
+                one.area_lonlat = series.area_lonlat;
+                std::erase_if(one.truth.scenes, [&](const ReportScene& s) {
+                    return s.id != series.scenes[i].info.id;
+                });
+                one.scenes.push_back(std::move(series.scenes[i]));
+                one.lines.push_back(series.lines[i]);
+                scores.push_back(score(one, options, reliability));
+            }
+            continue;
+        }
         if (options.samples) {
             if (options.posts) write_post_samples(series, options);
             if (options.places) write_place_samples(series, options);
@@ -1106,7 +1135,7 @@ int main(int count, char** words) try {
         std::fflush(stdout);
     }
     if (options.samples) return 0;
-    if (folders.size() > 1) {
+    if (scores.size() > 1) {
         for (SeriesScore& s : scores) s.family = "all";
         fmt::print("pooled\n");
         print_figures(aggregate(scores, {}));
