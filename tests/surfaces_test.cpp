@@ -250,6 +250,24 @@ TEST(LookAt, SnowDoesNotHideThatAnotherHouseStandsInTheOldOnesPlace) {
     EXPECT_EQ(bare[1].seen, Seen::not_observable);
 }
 
+TEST(LookAt, WithSnowAboutARoofThatIsNotSeenIsNotCalledAbsent) {
+    Scene scene = houses(200, 120, kSurfaceCell_m, {});
+    Detection house;
+    house.footprint_px = ring_of({{140, 60}, 16, 8, 0.2});
+    house.centre_px = {140, 60};
+    house.area_m2 = 4 * 16 * 8 * kSurfaceCell_m * kSurfaceCell_m;
+    const SurfaceMaps bare = map_of(200, 120, {});
+    const auto seen_with_snow = [&](int columns) {
+        scene.masks = Mask(200, 120);
+        for (int y = 0; y < 120; ++y)
+            for (int x = 0; x < columns; ++x) scene.masks.at(x, y) = kSnow;
+        return look_at(scene, bare, std::vector<Detection>{house}, {})[0].seen;
+    };
+    EXPECT_EQ(seen_with_snow(0), Seen::absent);
+    EXPECT_EQ(seen_with_snow(8), Seen::absent) << "a drift";
+    EXPECT_EQ(seen_with_snow(80), Seen::not_observable);
+}
+
 Detection building(Point centre, double half_a, double half_b) {
     Detection d;
     d.footprint_px = ring_of({centre, half_a, half_b, 0.2});
