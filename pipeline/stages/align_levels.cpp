@@ -285,7 +285,21 @@ Sampled sample_through(const Plane& coefficients, const Mask& usable, int step,
     const int width = usable.width(), height = usable.height();
     Sampled out{Plane(width, height), Mask(width, height)};
     constexpr int kHop = 8;
+    // The weights of the four coefficients around a place, by its fraction of a pixel.
+    const auto weights = [](float f) {
+        const float g = 1 - f, f2 = f * f, g2 = g * g;
+        return std::array<float, 4>{g2 * g / 6, 2.0F / 3 - 0.5F * f2 * (2 - f),
+                                    2.0F / 3 - 0.5F * g2 * (2 - g), f2 * f / 6};
+    };
+    const auto inside = [&](double u, double v) {
+        return u >= 1 && v >= 1 && u < width - 2 && v < height - 2;
+    };
+    const auto seen = [&](double u, double v) {
+        return usable.at(static_cast<int>(u + 0.5), static_cast<int>(v + 0.5)) != 0;
+    };
     parallel_rows(height, [&](int y0, int y1) {
+        std::array<double, kHop> us{}, vs{};
+        std::array<std::array<float, kHop>, 4> wx{}, wy{};
         for (int y = y0; y < y1; ++y) {
             float* image = out.image.row(y);
             std::uint8_t* ok = out.usable.row(y);
@@ -296,32 +310,58 @@ Sampled sample_through(const Plane& coefficients, const Mask& usable, int step,
             Point left = at(0);
             for (int x0 = 0; x0 < width; x0 += kHop) {
                 const Point right = at(x0 + kHop);
+                bool regular = x0 + kHop <= width;
+                for (std::size_t k = 0; k < kHop; ++k) {
+                    const double t = static_cast<double>(k) / kHop;
+                    us[k] = left.x + t * (right.x - left.x);
+                    vs[k] = left.y + t * (right.y - left.y);
+                    regular = regular && inside(us[k], vs[k]);
+                }
+                left = right;
+                const int i0 = regular ? static_cast<int>(us[0]) : 0,
+                          j0 = regular ? static_cast<int>(vs[0]) : 0;
+                for (std::size_t k = 0; k < kHop && regular; ++k)
+                    regular = static_cast<int>(us[k]) == i0 + static_cast<int>(k) &&
+                              static_cast<int>(vs[k]) == j0;
+                if (regular) {  // neighbours there are neighbours here: eight at a time
+                    for (std::size_t k = 0; k < kHop; ++k) {
+                        const auto x =
+                            weights(static_cast<float>(us[k] - (i0 + static_cast<int>(k))));
+                        const auto d = weights(static_cast<float>(vs[k] - j0));
+                        for (std::size_t n = 0; n < 4; ++n) wx[n][k] = x[n], wy[n][k] = d[n];
+                    }
+                    std::array<float, kHop> sum{};
+                    for (int n = 0; n < 4; ++n) {
+                        const float* c = coefficients.row(j0 + n - 1) + (i0 - 1);
+                        const auto& down = wy[static_cast<std::size_t>(n)];
+                        for (std::size_t k = 0; k < kHop; ++k)
+                            sum[k] += down[k] * (wx[0][k] * c[k] + wx[1][k] * c[k + 1] +
+                                                 wx[2][k] * c[k + 2] + wx[3][k] * c[k + 3]);
+                    }
+                    for (std::size_t k = 0; k < kHop; ++k) {
+                        const bool shown = seen(us[k], vs[k]);
+                        image[static_cast<std::size_t>(x0) + k] = shown ? sum[k] : 0.0F;
+                        ok[static_cast<std::size_t>(x0) + k] = shown ? 1 : 0;
+                    }
+                    continue;
+                }
                 for (int x = x0; x < std::min(width, x0 + kHop); ++x) {
-                    const double t = (x - x0) / static_cast<double>(kHop);
-                    const double u = left.x + t * (right.x - left.x),
-                                 v = left.y + t * (right.y - left.y);
-                    if (!(u >= 1 && v >= 1 && u < width - 2 && v < height - 2)) continue;
+                    const double u = us[static_cast<std::size_t>(x - x0)],
+                                 v = vs[static_cast<std::size_t>(x - x0)];
+                    if (!inside(u, v) || !seen(u, v)) continue;
                     const int i = static_cast<int>(u), j = static_cast<int>(v);
-                    const int near_x = static_cast<int>(u + 0.5),
-                              near_y = static_cast<int>(v + 0.5);
-                    if (usable.at(near_x, near_y) == 0) continue;
-                    const auto weights = [](float f) {
-                        const float g = 1 - f, f2 = f * f, g2 = g * g;
-                        return std::array<float, 4>{g2 * g / 6, 2.0F / 3 - 0.5F * f2 * (2 - f),
-                                                    2.0F / 3 - 0.5F * g2 * (2 - g), f2 * f / 6};
-                    };
-                    const auto wx = weights(static_cast<float>(u - i)),
-                               wy = weights(static_cast<float>(v - j));
+                    const auto across = weights(static_cast<float>(u - i)),
+                               down = weights(static_cast<float>(v - j));
                     float sum = 0;
                     for (int n = 0; n < 4; ++n) {
                         const float* c = coefficients.row(j + n - 1) + (i - 1);
-                        sum += wy[static_cast<std::size_t>(n)] *
-                               (wx[0] * c[0] + wx[1] * c[1] + wx[2] * c[2] + wx[3] * c[3]);
+                        sum += down[static_cast<std::size_t>(n)] *
+                               (across[0] * c[0] + across[1] * c[1] + across[2] * c[2] +
+                                across[3] * c[3]);
                     }
                     image[x] = sum;
                     ok[x] = 1;
                 }
-                left = right;
             }
         }
     });
