@@ -625,6 +625,13 @@ GridImage GridReader::read(const Window& window) {
                 std::vector<float> values(band_count), fx(columns), fy(columns), result(columns);
                 std::vector<std::int32_t> first(columns);
                 std::vector<int> target(columns);
+                // By value: bytes are written below, and might be anybody's.
+                const Window held = w;
+                const double across = source.width, down = source.height;
+                const std::uint8_t *whole = samples.whole.data(),
+                                   *saturated = samples.saturated.data();
+                const int shift = tile.x - window.x;
+                const std::size_t row_length = stride;
                 for (int y = y0; y < y1; ++y) {
                     std::size_t sampled = 0;
                     const int out_y = tile.y + y - window.y;
@@ -639,35 +646,38 @@ GridImage GridReader::read(const Window& window) {
                     places.row(y, row_places.data());
                     for (int x = 0; x < tile.width; ++x) {
                         const Point p = row_places[static_cast<std::size_t>(x)];
-                        if (!(p.x >= 0 && p.y >= 0 && p.x < source.width && p.y < source.height))
+                        if (!(p.x >= 0 && p.y >= 0 && p.x < across && p.y < down)) continue;
+                        // Not negative: truncating p + .5 is the floor of p − .5, plus 1.
+                        const int ix = static_cast<int>(p.x + 0.5) - 1,
+                                  iy = static_cast<int>(p.y + 0.5) - 1;
+                        const int cx = ix - 1 - held.x, cy = iy - 1 - held.y;
+                        const std::size_t corner = static_cast<std::size_t>(cy) * row_length +
+                                                   static_cast<std::size_t>(cx);
+                        if (!widen && cx >= 0 && cy >= 0 && cx + 3 < held.width &&
+                            cy + 3 < held.height && whole[corner] != 0) {
+                            first[sampled] = static_cast<std::int32_t>(corner);
+                            fx[sampled] = static_cast<float>(p.x - 0.5 - ix);
+                            fy[sampled] = static_cast<float>(p.y - 0.5 - iy);
+                            target[sampled++] = shift + x;
+                            valid[shift + x] = 1;
+                            const std::size_t nearest =
+                                static_cast<std::size_t>(static_cast<int>(p.y) - held.y) *
+                                    row_length +
+                                static_cast<std::size_t>(static_cast<int>(p.x) - held.x);
+                            masks[shift + x] = saturated[nearest] != 0 ? kSaturated : 0;
                             continue;
+                        }
                         const std::size_t nearest =
                             samples.at(static_cast<int>(p.x), static_cast<int>(p.y));
                         if (samples.valid[nearest] == 0) continue;
-                        const int gx = tile.x + x - window.x;
                         if (widen) {
                             if (!sample_widened(samples, p, wide_x, wide_y, values)) continue;
-                            for (std::size_t b = 0; b < band_count; ++b)
-                                out.raster.bands[b].row(out_y)[gx] = values[b];
                         } else {
-                            // Not negative: truncating p + .5 is the floor of p − .5, plus 1.
-                            const int ix = static_cast<int>(p.x + 0.5) - 1,
-                                      iy = static_cast<int>(p.y + 0.5) - 1;
-                            const int cx = ix - 1, cy = iy - 1;
-                            const bool inside = cx >= w.x && cy >= w.y && cx + 3 < w.x + w.width &&
-                                                cy + 3 < w.y + w.height;
-                            const std::size_t corner = inside ? samples.at(cx, cy) : 0;
-                            if (inside && samples.whole[corner] != 0) {
-                                first[sampled] = static_cast<std::int32_t>(corner);
-                                fx[sampled] = static_cast<float>(p.x - 0.5 - ix);
-                                fy[sampled] = static_cast<float>(p.y - 0.5 - iy);
-                                target[sampled++] = gx;
-                            } else {
-                                sample_border(samples, p, values);
-                                for (std::size_t b = 0; b < band_count; ++b)
-                                    out.raster.bands[b].row(out_y)[gx] = values[b];
-                            }
+                            sample_border(samples, p, values);
                         }
+                        const int gx = shift + x;
+                        for (std::size_t b = 0; b < band_count; ++b)
+                            out.raster.bands[b].row(out_y)[gx] = values[b];
                         valid[gx] = 1;
                         masks[gx] = samples.saturated[nearest] != 0 ? kSaturated : 0;
                     }
