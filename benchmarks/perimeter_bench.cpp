@@ -5,10 +5,11 @@
 //       registers the series as `fenceline run` does and keeps its line evidence in FILE. With
 //       JITTER_PX: also FILE.1 … FILE.COPIES, every scene but the first moved by a Gaussian of that
 //       many pixels of the sensor, each axis.
-//   perimeter_bench trace [--without SCENE] [--known DX_M DY_M] [--unknown] [--truth TRUTH.json]
-//   [--draw PREFIX] FILE…
+//   perimeter_bench trace [--without SCENE] [--known DX_M DY_M] [--unknown] [--undrawn]
+//   [--truth TRUTH.json] [--draw PREFIX] FILE…
 //       traces each and prints areas, changes and processor seconds; --without leaves a scene out
-//       ("each": one after the other), --known moves the known line, --unknown takes it away.
+//       ("each": one after the other), --known moves the known line, --unknown takes it away,
+//       --undrawn what the network has read.
 //       --draw PREFIX: the first and the last perimeter's scene as PREFIX.SCENE.pgm, with the
 //       traced and the true ring in its pixels as text.
 #include <fmt/format.h>
@@ -293,7 +294,7 @@ void trace(Kept& kept, const std::string& name, const Report* truth, const std::
 int trace_all(const std::vector<std::string>& arguments) {
     std::string without, prefix;
     Point shift_m{};
-    bool unknown = false;
+    bool unknown = false, undrawn = false;
     std::optional<Report> truth;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
         if (arguments[i] == "--without") {
@@ -305,6 +306,8 @@ int trace_all(const std::vector<std::string>& arguments) {
             prefix = arguments.at(++i);
         } else if (arguments[i] == "--unknown") {
             unknown = true;
+        } else if (arguments[i] == "--undrawn") {
+            undrawn = true;
         } else if (arguments[i] == "--truth") {
             truth = read_report(arguments.at(++i));
         } else {
@@ -312,6 +315,11 @@ int trace_all(const std::vector<std::string>& arguments) {
             for (Point& p : kept.known.ring_px)
                 p = p + (1 / kept.grid.gsd()) * Point{shift_m.x, -shift_m.y};
             if (unknown) kept.known = {};
+            if (undrawn)
+                for (LineEvidence& e : kept.evidence) {
+                    e.drawn = {};
+                    e.drawn_planes.clear();
+                }
             const Report* known_truth = truth ? &*truth : nullptr;
             if (without.empty()) {
                 trace(kept, arguments[i], known_truth, prefix);
@@ -346,10 +354,11 @@ int main(int argc, char** argv) {
         fmt::print(stderr, "{}\n", error.what());
         return 1;
     }
-    fmt::print(stderr,
-               "perimeter_bench keep FILE SITES ID IMAGES [JITTER_PX COPIES]\n"
-               "perimeter_bench trace [--without SCENE|each] [--known DX_M DY_M] [--unknown] "
-               "[--truth FILE] "
-               "[--draw PREFIX] FILE…\n");
+    fmt::print(
+        stderr,
+        "perimeter_bench keep FILE SITES ID IMAGES [JITTER_PX COPIES]\n"
+        "perimeter_bench trace [--without SCENE|each] [--known DX_M DY_M] [--unknown] [--undrawn] "
+        "[--truth FILE] "
+        "[--draw PREFIX] FILE…\n");
     return 2;
 }
