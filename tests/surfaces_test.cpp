@@ -371,22 +371,25 @@ TEST(DrawnLines, AreTracedMeasuredAndSeenToGrow) {
 TEST(DrawnLines, ALookThatLiesBesideTheOthersIsMovedOntoTheirLine) {
     const Ring ring{{200, 180}, {460, 190}, {470, 420}, {210, 430}};
     const Grid grid = fields(0).raster.grid;
-    const auto look = [&](bool off, bool seen) {
+    enum class Third { right, beside, nowhere, further_out };
+    const auto look = [&](Third third) {
         std::vector<SceneInfo> infos;
         std::vector<LineEvidence> evidence;
         for (unsigned k = 0; k < 4; ++k) {
             const Scene scene = fields(k);
             Ring there = ring;
-            if (off && k == 2)
+            if (k == 2 && third == Third::beside)
                 for (Point& p : there) p = p + Point{6, -4};
+            if (k == 2 && third == Third::nowhere) there.clear();
+            if (k >= 2 && third == Third::further_out)
+                there = {{195, 175}, {465, 185}, {475, 425}, {205, 435}};
             infos.push_back(scene.info);
-            evidence.push_back(
-                line_evidence(scene, seen || k != 2 ? drawn(scene, there) : drawn(scene, {}), {}));
+            evidence.push_back(line_evidence(scene, drawn(scene, there), {}));
         }
         const std::vector<double> sigma{0, 0.3, 0.3, 0.3};
         return trace_perimeters(grid, infos, evidence, sigma, {ring, {}}, {});
     };
-    const auto moved = look(true, true);
+    const auto moved = look(Third::beside);
     ASSERT_EQ(moved.settled.size(), 1U);
     EXPECT_EQ(moved.settled[0].first, 2);
     const double gsd = grid.gsd();
@@ -398,8 +401,9 @@ TEST(DrawnLines, ALookThatLiesBesideTheOthersIsMovedOntoTheirLine) {
         ASSERT_TRUE(p.off_line_m);
         EXPECT_LT(*p.off_line_m, 1);
     }
-    EXPECT_TRUE(look(false, true).settled.empty());
-    EXPECT_TRUE(look(false, false).settled.empty());
+    EXPECT_TRUE(look(Third::right).settled.empty());
+    EXPECT_TRUE(look(Third::nowhere).settled.empty());
+    EXPECT_TRUE(look(Third::further_out).settled.empty());
 }
 
 TEST(DrawnLines, PlaceASceneThatTiePointsCouldNot) {

@@ -50,7 +50,10 @@ std::string number(double value, const Unit& unit, double half_width) {
     }
     return fmt::format("{:.{}f}", v, decimals_for(h, unit.most_decimals));
 }
-std::string with_interval(double value, const Interval& ci, const Unit& unit) {
+/// "0.64 km² (95 % interval 0.63–0.65 km²)"; one decimal more where both ends would be the same.
+std::string with_interval(double value, const Interval& ci, Unit unit) {
+    if (unit.most_decimals > 1 && half(ci) * unit.factor < 0.75 * std::pow(10, -unit.most_decimals))
+        ++unit.most_decimals;
     return fmt::format("{} {} (95 % interval {}–{} {})", number(value, unit, half(ci)), unit.name,
                        number(ci.low, unit, half(ci)), number(ci.high, unit, half(ci)), unit.name);
 }

@@ -530,7 +530,7 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
 std::optional<Point> place_by_line(const Grid& grid, const SceneInfo& scene,
                                    const LineEvidence& evidence, std::span<const Ring> rings_px,
                                    const PerimeterOptions& options) {
-    constexpr double kMost_m = 25, kLeastSupport = 1.5, kMostRival = 0.6;
+    constexpr double kMost_m = 25, kLeastSupport = 1.5, kLeastDrawn = 0.5, kMostRival = 0.6;
     const std::vector<double> sigma{0};
     Series series = series_of(grid, std::span(&scene, 1), std::span(&evidence, 1), sigma, options);
     if (series.usable.empty() || evidence.drawn.width() == 0 || !shows_walls(series.unit_m))
@@ -541,7 +541,9 @@ std::optional<Point> place_by_line(const Grid& grid, const SceneInfo& scene,
         if (const LineShift shift = shift_onto_line(series, series.usable, ring, kMost_m);
             shift.support > best.support)
             best = shift;
-    if (best.support < kLeastSupport || best.rival > kMostRival * best.support) return {};
+    if (best.support < kLeastSupport || best.drawn < kLeastDrawn ||
+        best.rival > kMostRival * best.support)
+        return {};
     return best.shift_px;
 }
 

@@ -35,20 +35,27 @@ void move_evidence(LineEvidence& e, Point by_px) {
     for (auto& plane : e.drawn_planes) move_plane(plane, coarse_x, coarse_y, kHidden);
 }
 
-/// Mean over points, shifted, and looks of the probability that the network draws a line with;
-/// hidden places count 0.
+/// Mean probability with which the network draws a line at points, shifted, where the looks see
+/// them; 0 when they see less than kLeastSeen of them.
 double drawn_along(const Series& series, std::span<const int> looks,
                    std::span<const Point> points_px, Point shift) {
+    constexpr double kLeastSeen = 0.4;
     double sum = 0;
+    std::size_t seen = 0;
     for (const int i : looks) {
         const LineEvidence& e = series.evidence[static_cast<std::size_t>(i)];
         for (const Point point : points_px) {
             const Point p = (1.0 / e.luminance_step_px) * (point + shift);
             const int x = static_cast<int>(std::floor(p.x)), y = static_cast<int>(std::floor(p.y));
-            if (e.drawn.contains(x, y)) sum += e.drawn.at(x, y) / 255.0;
+            if (!e.drawn.contains(x, y) || e.hidden.at(x, y) != 0) continue;
+            sum += e.drawn.at(x, y) / 255.0;
+            ++seen;
         }
     }
-    return sum / static_cast<double>(std::max<std::size_t>(1, looks.size() * points_px.size()));
+    const auto all = static_cast<double>(looks.size() * points_px.size());
+    return static_cast<double>(seen) < kLeastSeen * all || seen == 0
+               ? 0.0
+               : sum / static_cast<double>(seen);
 }
 
 }  // namespace
@@ -120,9 +127,9 @@ LineShift shift_onto_line(const Series& series, std::span<const int> looks, cons
 
 std::vector<std::pair<int, Point>> settle_on_line(const Series& series, const Ring& ring_px,
                                                   std::span<LineEvidence> evidence) {
-    // Over the whole ring: a clear line is drawn with .6 and more, what is hidden or no longer
-    // stands with 0.
-    constexpr double kLeastDrawn = 0.25, kLeastGain = 1.5;
+    // Where it is seen a clear line is drawn with .8. A rectangle that was built anew a few metres
+    // further out fits a shift with two of its sides: .5 at the most.
+    constexpr double kLeastDrawn = 0.65, kLeastGain = 1.5;
     constexpr double kMost = 10, kLeast = 1;  // U
     if (!series.drawn || !shows_walls(series.unit_m)) return {};
     std::vector<std::pair<int, Point>> moved;
