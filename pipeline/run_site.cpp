@@ -323,39 +323,43 @@ void normalize_series(Series& series, SceneStore& store, const RunOptions& optio
     follow_reference(series, reference_id);
 }
 
+/// A registration with what its scene shows moved by by_m, metres east and north.
+Alignment moved_by(Alignment alignment, Point by_m, double gsd_m) {
+    constexpr double kLeftOver_m = 1;  // 1 sigma, both axes: tie points have been wrong there
+    auto& a = alignment.target_from_reference.affine.a;
+    const Point shift{-by_m.x / gsd_m, by_m.y / gsd_m};
+    a[0] += a[1] * shift.x + a[2] * shift.y;
+    a[3] += a[4] * shift.x + a[5] * shift.y;
+    alignment.dx_m -= by_m.x;
+    alignment.dy_m -= by_m.y;
+    alignment.rmse_m = std::max(alignment.rmse_m, kLeftOver_m);
+    alignment.ce90_m = std::max(alignment.ce90_m, 1.52 * kLeftOver_m);  // of a Gaussian
+    alignment.status = RegistrationStatus::warn;
+    alignment.reason = fmt::format(
+        "its own line lay {:.1f} m beside the one that the other scenes show and was moved onto "
+        "it{}{}",
+        norm(by_m), alignment.reason.empty() ? "" : "; before that: ", alignment.reason);
+    return alignment;
+}
+
 /// Registers scenes whose own line lies beside the one that the others show onto that line, and
 /// reads them anew: what else they show is to lie right, too. Each is still sampled once.
 void move_onto_line(Series& series, SceneStore& store, const PerimeterResult& lines,
                     const RunOptions& options, const SiteObservers& observers, Progress& progress) {
-    constexpr double kLeftOver_m = 1;  // 1 sigma, both axes: tie points have been wrong there
     const auto& moved = lines.settled;
     if (moved.empty()) return;
     progress.stage("settle", static_cast<int>(moved.size()));
-    const double gsd = series.grid.gsd();
-    for (const auto& [scene, by_m] : moved) {
-        Alignment& alignment = at(series, scene).alignment;
-        auto& a = alignment.target_from_reference.affine.a;
-        const Point shift{-by_m.x / gsd, by_m.y / gsd};
-        a[0] += a[1] * shift.x + a[2] * shift.y;
-        a[3] += a[4] * shift.x + a[5] * shift.y;
-        alignment.dx_m -= by_m.x;
-        alignment.dy_m -= by_m.y;
-        alignment.rmse_m = std::max(alignment.rmse_m, kLeftOver_m);
-        alignment.ce90_m = std::max(alignment.ce90_m, 1.52 * kLeftOver_m);  // of a Gaussian
-        alignment.status = RegistrationStatus::warn;
-        alignment.reason = fmt::format(
-            "its own line lay {:.1f} m beside the one that the other scenes show and was moved "
-            "onto it{}{}",
-            norm(by_m), alignment.reason.empty() ? "" : "; before that: ", alignment.reason);
-    }
+    const auto registration = [&](int k) {
+        const auto& [scene, by_m] = moved[static_cast<std::size_t>(k)];
+        return moved_by(at(series, scene).alignment, by_m, series.grid.gsd());
+    };
     const auto member_of = [&](int k) { return moved[static_cast<std::size_t>(k)].first; };
     parallel_in_order(
         static_cast<int>(moved.size()), series.in_flight,
         [&](int k) {
-            const Member& member = at(series, member_of(k));
             return attempt([&] {
-                return read_scene(series, member.info, member.alignment.target_from_reference,
-                                  options);
+                return read_scene(series, at(series, member_of(k)).info,
+                                  registration(k).target_from_reference, options);
             });
         },
         [&](int k, Attempt<Scene> read) {
@@ -363,6 +367,7 @@ void move_onto_line(Series& series, SceneStore& store, const PerimeterResult& li
             progress.step(member.info.id);
             // A scene that cannot be read a second time stays as it was: only less well placed.
             if (!read.value) return progress.warn(member.info.id + ": " + read.fault);
+            member.alignment = registration(k);
             if (observers.registered) observers.registered(*read.value);
             apply(member.normalization, read.value->raster);
             member.surfaces = surface_maps(*read.value, options.structures);
