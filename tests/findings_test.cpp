@@ -560,6 +560,34 @@ TEST(Findings, WithoutColourMorePostsMayBeHidden) {
     EXPECT_EQ(count(1).count, count(3).count) << "what was found is not multiplied";
 }
 
+TEST(Findings, WhereLooksMissWhatOthersShowMorePostsMayBeHidden) {
+    Case c = series({2005, 2006, 2007}, {6e5, 6e5, 6e5}, {3200, 3200, 3200});
+    const auto count = [&](int missing) {
+        c.report.structures.clear();
+        for (int i = 0; i < 12; ++i) {
+            ReportStructure post;
+            post.kind = "guard_post";
+            post.confidence = 0.99;
+            for (std::size_t k = 0; k < c.report.scenes.size(); ++k) {
+                const bool gap = k == 1 && i < missing;
+                post.observations.push_back(
+                    {c.report.scenes[k].id, gap ? "not_observable" : "present", 4});
+            }
+            c.report.structures.push_back(post);
+        }
+        for (auto& scene : c.report.scenes) scene.bands = 3, scene.gsd_m = 0.5;
+        return standing_count(c.report, "guard_post", c.report.scenes.back(), 0.9).all;
+    };
+    EXPECT_EQ(count(0).high, count(1).high) << "one gap in 36 looks is usual";
+    EXPECT_GT(count(9).high, count(0).high);
+    EXPECT_EQ(count(9).count, count(0).count);
+    // Before a post was built no look can miss it.
+    c.report.structures.back().first_seen = c.report.scenes[1].datetime;
+    const int now = standing_count(c.report, "guard_post", c.report.scenes.back(), 0.9).all.high;
+    c.report.structures.back().observations[0].seen = "absent";
+    EXPECT_EQ(standing_count(c.report, "guard_post", c.report.scenes.back(), 0.9).all.high, now);
+}
+
 TEST(Findings, ADoubtfulRemovalLeavesItsDoubtInTheCount) {
     Case c = camp25();
     const ReportScene& last = c.report.scenes.back();

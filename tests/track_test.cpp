@@ -596,6 +596,54 @@ TEST(Track, WhatTheLastLookAloneShowsIsProvisionalWhereEverythingAgrees) {
             }
 }
 
+TEST(Track, WhatIsGoneSoonBeforeTheLastLookIsProvisionalWhereTheMapAgrees) {
+    auto evidence = series(5);
+    for (int i = 0; i < 4; ++i)  // the last gap is a twelfth of the years
+        evidence.scenes[static_cast<std::size_t>(i)].datetime =
+            Time{time_from_civil(2006 + i, 1, 1).microseconds};
+    evidence.scenes[4].datetime = time_from_civil(2009, 4, 1);
+    add_object(evidence, StructureKind::building, {500, 500}, {5, 5, 5, 5, -6.5});
+    evidence.intervals.resize(4);
+    const auto state = [&] {
+        for (const ReportChange& c : run(evidence).changes)
+            if (c.kind == "removed_building") return c.state;
+        return std::string();
+    };
+    EXPECT_EQ(state(), "candidate");
+    evidence.intervals[3].objects.push_back(
+        change_object(ChangeClass::disappeared, rectangle(480, 480, 40, 40)));
+    EXPECT_EQ(state(), "provisional");
+}
+
+TEST(Track, AGatehouseAmongClearPostsIsLessSureThanOneOfManyFaintPosts) {
+    const auto limit = [](double others, double own, double area_m2) {
+        std::vector<std::vector<double>> scores(7, std::vector<double>(5, others));
+        scores[3].assign(5, own);
+        auto looks = looks_of(scores);
+        for (auto& scene : looks)
+            for (Look& look : scene) look.on_map = true;
+        std::vector<Detection> objects(7);
+        for (Detection& object : objects) object.kind = StructureKind::guard_post;
+        std::vector<Look> mine;
+        for (const auto& scene : looks) mine.push_back(scene[3]);
+        const auto usual = usual_post_levels(objects, looks);
+        EXPECT_NEAR(usual[3], (6 * others + 4 * 5) / 10, 1e-9);
+        return existence_limit(StructureKind::guard_post, mine, {kHidden, usual[3], area_m2});
+    };
+    EXPECT_GT(limit(4, 3, 9), limit(7, 3, 9) + 1.5);
+    EXPECT_GT(limit(7, 3, 9), limit(7, 3, 25) + 1);
+    EXPECT_EQ(limit(7, 3, 4), limit(7, 3, 9)) << "small ones are posts";
+    EXPECT_GT(limit(7, 7, 25), 4.6) << "what is as clear as the others is one";
+    // Alone, or not on the map: nothing to hold it against.
+    std::vector<Detection> one(1);
+    one[0].kind = StructureKind::guard_post;
+    auto looks = looks_of({{3, 3, 3}});
+    EXPECT_TRUE(std::isnan(usual_post_levels(one, looks)[0]));
+    for (auto& scene : looks) scene[0].on_map = true;
+    EXPECT_DOUBLE_EQ(usual_post_levels(one, looks)[0], 5);
+    EXPECT_TRUE(usual_post_levels({}, {}).empty());
+}
+
 TEST(Track, ALongGapIsLikelierToHoldTheChange) {
     // One faint look in between leaves it open in which gap the object came.
     const auto shares = [](double days_before, double days_after) {

@@ -1,6 +1,7 @@
 #include "core/standing_count.h"
 
 #include <algorithm>
+#include <map>
 
 namespace fenceline {
 namespace {
@@ -14,6 +15,40 @@ constexpr FoundShare kPostShares[] = {{0.65, 30, 0.8}, {0.85, 20, 2}, {1e9, 6, 4
 /// Without colour in any scene a few more are missed.
 constexpr FoundShare kPostSharesWithoutColour[] = {{0.65, 20, 1.5}, {1e9, 6, 4}};
 constexpr FoundShare kBuildingShares[] = {{0.65, 38, 2}, {1e9, 12, 3}};
+/// Where looks do not show the posts that others show (snow, cloud), others are shown by none. More
+/// pseudo-counts of missed posts for each such look's share beyond the usual one: tune series,
+/// where the share is below .05 but under snow (.13–.31).
+constexpr double kUsualGaps = 0.05, kMissedPerGaps = 12;
+
+/// Share of the looks at posts that are likelier real than not which do not show them while they
+/// stand; scenes that show none are left aside, and 0 is said where there is no such look.
+double share_of_gaps(const Report& report) {
+    struct Looks {
+        Time at;
+        long shown = 0, all = 0;
+    };
+    std::map<std::string, Looks> scenes;
+    for (const ReportScene& scene : report.scenes)
+        if (scene.role != "left_out" && scene.datetime)
+            scenes[scene.id].at = scene.datetime_end.value_or(*scene.datetime);
+    for (const ReportStructure& s : report.structures) {
+        if (s.kind != "guard_post" || s.confidence < 0.5) continue;
+        for (const auto& o : s.observations) {
+            const auto found = scenes.find(o.scene);
+            if (found == scenes.end()) continue;
+            Looks& looks = found->second;
+            if ((s.first_seen && looks.at < *s.first_seen) ||
+                (s.first_not_seen && looks.at >= *s.first_not_seen))
+                continue;
+            ++looks.all;
+            looks.shown += o.seen == "present";
+        }
+    }
+    long all = 0, shown = 0;
+    for (const auto& [id, looks] : scenes)
+        if (looks.shown > 0) all += looks.all, shown += looks.shown;
+    return all > 0 ? 1 - static_cast<double>(shown) / static_cast<double>(all) : 0;
+}
 
 }  // namespace
 
@@ -62,6 +97,8 @@ StandingCount standing_count(const Report& report, std::string_view kind, const 
             share = each;
             break;
         }
+    if (kind == "guard_post")
+        share.missed += kMissedPerGaps * std::max(0.0, share_of_gaps(report) - kUsualGaps);
     out.all = count_with_missed(p, level, share.found, share.missed);
     out.all.count = out.found.count;
     out.all.low = std::min(out.all.low, out.all.count);

@@ -553,8 +553,7 @@ void add_map_evidence(const Context& c, const Detection& object, std::vector<Cou
 /// border (a shadow, or the step of a bright roof).
 bool one_look_agrees(const Context& c, std::size_t object, const CourseEstimate& course,
                      std::span<const CourseLook> looks, bool disappeared) {
-    if (course.supporting.size() != 1 ||
-        course.change_llr < (disappeared ? c.options.confirm_llr : c.options.confirm_new_llr))
+    if (course.supporting.size() != 1 || course.change_llr < c.options.confirm_new_llr)
         return false;
     const int scene = course.supporting.front();
     for (const CourseLook& look : looks)
@@ -578,6 +577,8 @@ void track_structures(const Context& c,
                       const std::vector<TrackedPerimeterChange>& perimeter_changes,
                       std::vector<TrackedStructure>& structures, std::vector<Draft>& drafts) {
     const std::vector<double> offsets = height_offsets(c);
+    const std::vector<double> usual_levels =
+        usual_post_levels(c.evidence.objects, c.evidence.looks);
     for (std::size_t k = 0; k < c.evidence.objects.size(); ++k) {
         const Detection& detection = c.evidence.objects[k];
         std::vector<CourseLook> looks;
@@ -605,9 +606,10 @@ void track_structures(const Context& c,
         s.area_m2 = s.footprint.size() >= 3 ? measure_ring(s.footprint).area_m2 : detection.area_m2;
         std::vector<Look> all;
         for (int i = 0; i < c.scene_count(); ++i) all.push_back(c.look(i, k).value_or(Look{}));
-        s.confidence =
-            logistic(std::min(course.existence_log_odds,
-                              existence_limit(detection.kind, all, line_distance_m(c, detection))));
+        s.confidence = logistic(std::min(
+            course.existence_log_odds,
+            existence_limit(detection.kind, all,
+                            {line_distance_m(c, detection), usual_levels[k], detection.area_m2})));
         s.last_not_seen = time_of(c.evidence.scenes, course.last_not_seen);
         s.first_seen = end_time_of(c.evidence.scenes, course.first_seen);
         s.last_seen = time_of(c.evidence.scenes, course.last_seen);
@@ -634,9 +636,11 @@ void track_structures(const Context& c,
         change.area_m2 = s.area_m2;
         if (appeared || disappeared) {
             change.kind = std::string(disappeared ? "removed_" : "new_") + s.kind;
-            change.state = state_of(course.change_llr,
-                                    disappeared ? c.options.confirm_llr : c.options.confirm_new_llr,
-                                    course.supporting, c.evidence.scenes, c.options);
+            // Roofs fade under snow and crowns; a post that some looks show well does not.
+            change.state =
+                state_of(course.change_llr,
+                         disappeared && !post ? c.options.confirm_llr : c.options.confirm_new_llr,
+                         course.supporting, c.evidence.scenes, c.options);
             if (change.state == "candidate" && one_look_agrees(c, k, course, looks, disappeared) &&
                 (!disappeared ||
                  (s.confidence >= kSureToHaveStood && !contradicted(course, looks))))

@@ -15,8 +15,10 @@ namespace fenceline {
 
 struct TrackOptions {
     double confirm_llr = 6.8;  ///< Wald 1945: ln((1-β)/α), α 0.001, β 0.1
-    /// The same for new structures, α 0.01: the price of the unknown date (2 or more) and the
-    /// limits on single looks come on top; on tune series nothing false is confirmed from here on.
+    /// The same for new structures and removed guard posts, α 0.01: the price of the unknown date
+    /// (2 or more) and the limits on single looks come on top; on tune series nothing false is
+    /// confirmed from here on. And what one look alone must say, beside its change map, to be
+    /// provisional.
     double confirm_new_llr = 4.5;
     double reject_llr = -2.3;  ///< ln(β/(1-α))
     int min_independent_looks = 2;
@@ -38,7 +40,7 @@ void describe(TrackOptions& o, Visitor&& v) {
     v("track.confirm_llr", o.confirm_llr, Range{0, 100}, "",
       "log-likelihood ratio from which a change is confirmed");
     v("track.confirm_new_llr", o.confirm_new_llr, Range{0, 100}, "",
-      "the same for new buildings and guard posts");
+      "the same for new buildings, new and removed guard posts");
     v("track.reject_llr", o.reject_llr, Range{-100, 0}, "",
       "log-likelihood ratio below which it is rejected");
     v("track.min_independent_looks", o.min_independent_looks, Range{1, 100}, "",

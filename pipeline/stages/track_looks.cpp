@@ -154,6 +154,46 @@ Level level_from(const LookModel& m, double sum, int count) {
     return {(prior * m.level_mean + each * sum) / precision, 1 / precision};
 }
 
+/// What the looks between the first and the last that shows an object say together.
+struct Shown {
+    double level = 0;             ///< mean score; none counts for less than −6
+    int count = 0;                ///< scores
+    int looks = 0;                ///< looks that show it
+    bool on_map = false;          ///< one of the scores is the map's
+    std::vector<double> borders;  ///< 0–1.5
+};
+Shown shown_of(std::span<const Look> looks) {
+    Shown shown;
+    std::size_t first = looks.size(), last = 0;
+    for (std::size_t i = 0; i < looks.size(); ++i)
+        if (looks[i].seen != Seen::not_observable && looks[i].log_likelihood_ratio > 0) {
+            first = std::min(first, i);
+            last = i;
+            ++shown.looks;
+        }
+    double sum = 0;
+    for (std::size_t i = first; i <= last && i < looks.size(); ++i)
+        if (looks[i].seen != Seen::not_observable && std::isfinite(looks[i].score)) {
+            sum += std::max(-6.0, looks[i].score);
+            ++shown.count;
+            shown.on_map = shown.on_map || looks[i].on_map;
+            if (std::isfinite(looks[i].border))
+                shown.borders.push_back(std::clamp(looks[i].border, 0.0, 1.5));
+        }
+    if (shown.count > 0) shown.level = sum / shown.count;
+    return shown;
+}
+
+/// Largest area of a post that says nothing against it, m².
+constexpr double kSurePostM2 = 10;
+
+/// Log-odds that a post on the map exists when nothing is known of its series' other posts. What
+/// only one look shows is mostly nothing; how many more agree matters little. With the map, the
+/// distance to the line has nothing more to say (whole runs, their traced lines included).
+double post_log_odds(const Shown& shown) {
+    return 1.44 * shown.level + (shown.looks > 1 ? 4.5 : 0.0) - 6.4;
+}
+
 }  // namespace
 
 LookModel look_model(StructureKind kind, bool on_map) {
@@ -250,38 +290,52 @@ std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> object
     return ratios;
 }
 
-double existence_limit(StructureKind kind, std::span<const Look> looks, double line_m) {
-    std::size_t first = looks.size(), last = 0;
-    int shown = 0;
-    for (std::size_t i = 0; i < looks.size(); ++i)
-        if (looks[i].seen != Seen::not_observable && looks[i].log_likelihood_ratio > 0) {
-            first = std::min(first, i);
-            last = i;
-            ++shown;
-        }
-    double sum = 0;
-    int count = 0;
+std::vector<double> usual_post_levels(std::span<const Detection> objects,
+                                      std::span<const std::vector<Look>> looks) {
+    constexpr double kUsual = 5, kAdded = 4;
+    std::vector<double> levels(objects.size(), 0.0);
+    std::vector<bool> counts(objects.size(), false);
+    std::vector<Look> all(looks.size());
     bool on_map = false;
-    std::vector<double> borders;
-    for (std::size_t i = first; i <= last && i < looks.size(); ++i)
-        if (looks[i].seen != Seen::not_observable && std::isfinite(looks[i].score)) {
-            sum += std::max(-6.0, looks[i].score);
-            ++count;
-            on_map = on_map || looks[i].on_map;
-            if (std::isfinite(looks[i].border))
-                borders.push_back(std::clamp(looks[i].border, 0.0, 1.5));
-        }
-    if (count == 0) return std::numeric_limits<double>::infinity();
-    // What only one look shows is mostly nothing; how many more agree matters little.
-    const double level = sum / count, twice = shown > 1 ? 1 : 0;
+    double sum = kUsual * kAdded, count = kAdded;
+    for (std::size_t k = 0; k < objects.size(); ++k) {
+        if (objects[k].kind != StructureKind::guard_post) continue;
+        for (std::size_t i = 0; i < looks.size(); ++i)
+            all[i] = k < looks[i].size() ? looks[i][k] : Look{};
+        const Shown shown = shown_of(all);
+        on_map = on_map || shown.on_map;
+        if (shown.count == 0 || !(post_log_odds(shown) > 0)) continue;
+        counts[k] = true;
+        levels[k] = shown.level;
+        sum += shown.level, count += 1;
+    }
+    std::vector<double> usual(objects.size(), std::numeric_limits<double>::quiet_NaN());
+    for (std::size_t k = 0; k < objects.size(); ++k)
+        if (on_map && objects[k].kind == StructureKind::guard_post)
+            usual[k] = counts[k] ? (sum - levels[k]) / (count - 1) : sum / count;
+    return usual;
+}
+
+double existence_limit(StructureKind kind, std::span<const Look> looks,
+                       const Surroundings& surroundings) {
+    const Shown shown = shown_of(looks);
+    if (shown.count == 0) return std::numeric_limits<double>::infinity();
+    const double level = shown.level, twice = shown.looks > 1 ? 1 : 0;
+    const bool on_map = shown.on_map;
     if (kind == StructureKind::guard_post) {
+        if (on_map && std::isfinite(surroundings.usual_level)) {
+            // Gatehouses are fainter than the posts of their own series, and larger.
+            const double beyond_m2 = std::clamp(surroundings.area_m2 - kSurePostM2, 0.0, 15.0);
+            return 1.6 * level + 4.7 * twice - 2 * surroundings.usual_level - 0.18 * beyond_m2 + 5;
+        }
+        if (on_map) return post_log_odds(shown);
         // Posts stand on their line or beside it.
-        const double beside = std::isfinite(line_m) ? std::clamp((8 - line_m) / 4, 0.0, 1.0) : 0.5;
-        // Fitted on whole runs, their traced lines included: with the map the distance to the line
-        // has nothing more to say.
-        if (on_map) return 1.44 * level + 4.5 * twice - 6.4;
+        const double beside = std::isfinite(surroundings.line_m)
+                                  ? std::clamp((8 - surroundings.line_m) / 4, 0.0, 1.0)
+                                  : 0.5;
         return 1.18 * level + 2.46 * twice + 1.8 * beside - 4.55;
     }
+    std::vector<double> borders = shown.borders;
     if (borders.empty())
         return on_map ? 1.14 * level + 4.73 * twice - 4.19 : 0.64 * level + 3.28 * twice - 2.91;
     const auto middle = borders.begin() + static_cast<std::ptrdiff_t>(borders.size() / 2);

@@ -30,14 +30,30 @@ LookModel look_model(StructureKind kind, bool on_map);
 std::vector<std::vector<double>> log_ratios_of(std::span<const Detection> objects,
                                                std::span<const std::vector<Look>> looks);
 
+/// Level that the other guard posts of its series have, by object, as a mean over those that are
+/// more likely real than not, with four posts of a usual series added (5 with all surfaces seen
+/// well; snow and coarse images lower it). NaN: no look at the map.
+std::vector<double> usual_post_levels(std::span<const Detection> objects,
+                                      std::span<const std::vector<Look>> looks);
+
+/// What else is known of an object whose existence is asked.
+struct Surroundings {
+    /// Distance to the nearest line, m; NaN: no line is known, which says nothing.
+    double line_m = std::numeric_limits<double>::quiet_NaN();
+    /// What usual_post_levels says; NaN: nothing is known.
+    double usual_level = std::numeric_limits<double>::quiet_NaN();
+    double area_m2 = 0;  ///< of the object itself
+};
+
 /// Log-odds that an object of a series is real, from what its looks show between the first and the
 /// last that shows it: the mean of their scores, how many they are, for buildings how clearly the
-/// roof stands out (ponds and bare ground throw no shadow), and for posts whether a line runs by:
-/// line_m is the distance to the nearest one, m; NaN: no line is known, which says nothing. What
-/// looks like an object in one look often does so in the next, so that looks do not count as
-/// independent ones here. Fitted on tune series by benchmarks/fit_looks.py (logistic regression).
+/// roof stands out (ponds and bare ground throw no shadow), and for posts whether a line runs by,
+/// or, on the map, whether it looks fainter than the other posts of the series and larger than
+/// posts are, as gatehouses do. What looks like an object in one look often does so in the next, so
+/// that looks do not count as independent ones here. Fitted on tune series by
+/// benchmarks/fit_looks.py (logistic regression; on the map: whole runs, structures_model_card.md).
 /// Looks without a score, or none that shows it: +∞, nothing is known.
 double existence_limit(StructureKind kind, std::span<const Look> looks,
-                       double line_m = std::numeric_limits<double>::quiet_NaN());
+                       const Surroundings& surroundings);
 
 }  // namespace fenceline
