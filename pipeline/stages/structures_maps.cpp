@@ -52,8 +52,9 @@ cv::dnn::Net read_net() {
 }
 
 std::uint8_t sixteenths(float log_odds) {
+    // Half up, which is what lround does with what is not negative, without a call for each cell.
     return static_cast<std::uint8_t>(
-        std::clamp(std::lround(128 + 16 * static_cast<double>(log_odds)), 0L, 255L));
+        std::clamp(128.5 + 16 * static_cast<double>(log_odds), 0.0, 255.0));
 }
 
 /// No line and no post within 4 cells of what is hidden: the edge of a mask looks like one.
@@ -210,12 +211,14 @@ void surface_row(const StructureView& view, int x, int y, int n, float* out) {
     const float scale = 1 / static_cast<float>(std::max(1e-9, 2 * view.scale));
     constexpr float kChromaScale = 8;
     for (std::size_t i = 0; i < size; ++i) {
-        const Point at =
-            view.level_cell({(x + static_cast<double>(i) + 0.5) * cell_px, (y + 0.5) * cell_px});
-        luminance[i] = squashed((luminance[i] - sample(view.local_level[0], at)) * scale);
+        // The three levels lie on one lattice.
+        const SamplePlace at = sample_place(
+            view.local_level[0],
+            view.level_cell({(x + static_cast<double>(i) + 0.5) * cell_px, (y + 0.5) * cell_px}));
+        luminance[i] = squashed((luminance[i] - sample_at(view.local_level[0], at)) * scale);
         if (!colour) continue;
-        rb[i] = squashed(kChromaScale * (rb[i] - sample(view.local_level[1], at)));
-        excess[i] = squashed(kChromaScale * (excess[i] - sample(view.local_level[2], at)));
+        rb[i] = squashed(kChromaScale * (rb[i] - sample_at(view.local_level[1], at)));
+        excess[i] = squashed(kChromaScale * (excess[i] - sample_at(view.local_level[2], at)));
     }
 }
 

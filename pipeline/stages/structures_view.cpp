@@ -177,16 +177,19 @@ StructureView structure_view(const Scene& scene) {
     return view;
 }
 
-float sample(const Plane& plane, Point px) {
+SamplePlace sample_place(const Plane& plane, Point px) {
     const double x = std::clamp(px.x - 0.5, 0.0, static_cast<double>(plane.width() - 1));
     const double y = std::clamp(px.y - 0.5, 0.0, static_cast<double>(plane.height() - 1));
     const int x0 = static_cast<int>(x), y0 = static_cast<int>(y);
-    const int x1 = std::min(x0 + 1, plane.width() - 1), y1 = std::min(y0 + 1, plane.height() - 1);
-    const auto fx = static_cast<float>(x - x0), fy = static_cast<float>(y - y0);
-    const float top = plane.at(x0, y0) + fx * (plane.at(x1, y0) - plane.at(x0, y0));
-    const float bottom = plane.at(x0, y1) + fx * (plane.at(x1, y1) - plane.at(x0, y1));
-    return top + fy * (bottom - top);
+    return {x0,
+            std::min(x0 + 1, plane.width() - 1),
+            y0,
+            std::min(y0 + 1, plane.height() - 1),
+            static_cast<float>(x - x0),
+            static_cast<float>(y - y0)};
 }
+
+float sample(const Plane& plane, Point px) { return sample_at(plane, sample_place(plane, px)); }
 
 namespace {
 

@@ -50,6 +50,19 @@ std::vector<Detection> detect_posts(const StructureView& view, std::span<const R
 /// Bilinear value at a position; positions outside take the border's value. The plane may not be
 /// empty.
 float sample(const Plane& plane, Point px);
+/// Where sample looks, for planes of one size that are read at the same place.
+struct SamplePlace {
+    int x0, x1, y0, y1;
+    float fx, fy;
+};
+SamplePlace sample_place(const Plane& plane, Point px);
+inline float sample_at(const Plane& plane, const SamplePlace& at) {
+    const float top =
+        plane.at(at.x0, at.y0) + at.fx * (plane.at(at.x1, at.y0) - plane.at(at.x0, at.y0));
+    const float bottom =
+        plane.at(at.x0, at.y1) + at.fx * (plane.at(at.x1, at.y1) - plane.at(at.x0, at.y1));
+    return top + at.fy * (bottom - top);
+}
 /// Share of pixels that cannot be looked at (hidden, outside) within a square of half side
 /// radius_px, 0–1.
 double unseen_share(const Scene& scene, Point px, double radius_px);
