@@ -326,7 +326,8 @@ double existence_limit(StructureKind kind, std::span<const Look> looks,
         if (on_map && std::isfinite(surroundings.usual_level)) {
             // Gatehouses are fainter than the posts of their own series, and larger.
             const double beyond_m2 = std::clamp(surroundings.area_m2 - kSurePostM2, 0.0, 15.0);
-            return 1.6 * level + 4.7 * twice - 2 * surroundings.usual_level - 0.18 * beyond_m2 + 5;
+            return 1.58 * level + 4.7 * twice - 1.64 * surroundings.usual_level - 0.11 * beyond_m2 +
+                   2.96;
         }
         if (on_map) return post_log_odds(shown);
         // Posts stand on their line or beside it.
