@@ -760,6 +760,19 @@ TEST(Track, WhatMayNotExistIsNotConfirmedAsNew) {
     EXPECT_EQ(run(evidence).changes[0].state, "confirmed");
 }
 
+TEST(Track, ARoofThatTheMapShowedFaintlyBeforeIsNotNew) {
+    const auto state = [](double before, bool on_map) {
+        auto evidence = series(6);
+        add_object(evidence, StructureKind::building, {500, 500}, {before, before, 5, 5, 5, 5});
+        for (auto& looks : evidence.looks) looks[0].on_map = on_map;
+        const Tracks tracks = run(evidence);
+        return tracks.changes.empty() ? std::string() : tracks.changes[0].state;
+    };
+    EXPECT_EQ(state(-6.5, true), "confirmed");
+    EXPECT_EQ(state(-4.5, true), "candidate") << "in haze or snow a roof is faint";
+    EXPECT_EQ(state(-4.5, false), "confirmed") << "other networks' scores have no floor";
+}
+
 TEST(Track, ARoofPaintedAnewIsNoChange) {
     // The contrast turns round in one look: the roof scores lower and higher, and stands on.
     auto evidence = series(6);
