@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <gdal_priv.h>
 #include <sys/resource.h>
+#include <tbb/concurrent_queue.h>
 #include <tbb/enumerable_thread_specific.h>
 
 #include <algorithm>
@@ -25,6 +26,7 @@
 
 #include "core/mad.h"
 #include "core/parallel.h"
+#include "core/plane_memory.h"
 #include "kernels/bands.h"
 #include "kernels/moments.h"
 
@@ -48,7 +50,8 @@ void check(CPLErr error) {
     if (error != CE_None) throw std::runtime_error(CPLGetLastErrorMsg());
 }
 
-/// Both images, opened once per thread; strips as planes of uint16.
+/// Both images, opened once per thread; one block of the files at a time, so that what was decoded
+/// is still in the cache when it is used.
 class PairFiles {
   public:
     PairFiles(std::string before, std::string after)
@@ -63,30 +66,34 @@ class PairFiles {
             other->GetRasterCount() != bands)
             throw std::runtime_error(after_ + ": differs in size from " + before_);
     }
-    struct Strip {
-        int rows = 0;
-        std::vector<std::uint16_t> before, after;
+    struct Tile {
+        int x = 0, y = 0, columns = 0, rows = 0;
+        std::vector<std::uint16_t, PlaneAllocator<std::uint16_t>> before, after;  ///< band by band
     };
-    int strips() const { return (height + kRows - 1) / kRows; }
+    int across() const { return (width + kRows - 1) / kRows; }
+    int tiles() const { return across() * ((height + kRows - 1) / kRows); }
     /// The thread's own buffer, filled.
-    const Strip& read(int strip) {
+    const Tile& read(int k) {
         Local& local = locals_.local();
         if (!local.before) {
             local.before = open(before_);
             local.after = open(after_);
         }
-        local.strip.rows = std::min(kRows, height - strip * kRows);
-        const auto n = static_cast<std::size_t>(width) *
-                       static_cast<std::size_t>(local.strip.rows) * static_cast<std::size_t>(bands);
-        local.strip.before.resize(n);
-        local.strip.after.resize(n);
-        check(local.before->RasterIO(GF_Read, 0, strip * kRows, width, local.strip.rows,
-                                     local.strip.before.data(), width, local.strip.rows, GDT_UInt16,
-                                     bands, nullptr, 0, 0, 0, nullptr));
-        check(local.after->RasterIO(GF_Read, 0, strip * kRows, width, local.strip.rows,
-                                    local.strip.after.data(), width, local.strip.rows, GDT_UInt16,
-                                    bands, nullptr, 0, 0, 0, nullptr));
-        return local.strip;
+        Tile& tile = local.tile;
+        tile.x = k % across() * kRows;
+        tile.y = k / across() * kRows;
+        tile.columns = std::min(kRows, width - tile.x);
+        tile.rows = std::min(kRows, height - tile.y);
+        const auto n = static_cast<std::size_t>(tile.columns) *
+                       static_cast<std::size_t>(tile.rows) * static_cast<std::size_t>(bands);
+        tile.before.resize(n);
+        tile.after.resize(n);
+        for (const bool later : {false, true})
+            check((later ? local.after : local.before)
+                      ->RasterIO(GF_Read, tile.x, tile.y, tile.columns, tile.rows,
+                                 (later ? tile.after : tile.before).data(), tile.columns, tile.rows,
+                                 GDT_UInt16, bands, nullptr, 0, 0, 0, nullptr));
+        return tile;
     }
     int width = 0, height = 0, bands = 0;
     std::array<double, 6> transform{};
@@ -95,7 +102,7 @@ class PairFiles {
   private:
     struct Local {
         Image before, after;
-        Strip strip;
+        Tile tile;
     };
     std::string before_, after_;
     tbb::enumerable_thread_specific<Local> locals_;
@@ -103,53 +110,99 @@ class PairFiles {
 
 void floor_of(const std::string& before, const std::string& after) {
     PairFiles files(before, after);
-    parallel_items(files.strips(), [&](int i) { files.read(i); });
+    parallel_items(files.tiles(), [&](int i) { files.read(i); });
 }
+
+/// Mean absolute difference of the bands in 1/64, 8 bit, of one row.
+void difference_row(const PairFiles::Tile& tile, int bands, int y, std::uint8_t* to) {
+    const auto count = static_cast<std::size_t>(tile.columns);
+    const std::size_t plane = count * static_cast<std::size_t>(tile.rows);
+    std::array<std::uint16_t, kRows> sum{};
+    for (int b = 0; b < bands; ++b) {
+        const std::size_t at =
+            static_cast<std::size_t>(b) * plane + static_cast<std::size_t>(y) * count;
+        const std::uint16_t *u = tile.before.data() + at, *v = tile.after.data() + at;
+        for (std::size_t k = 0; k < count; ++k) {
+            const auto twice = static_cast<std::uint16_t>(2U * std::max(u[k], v[k]));
+            const auto size = static_cast<std::uint16_t>(twice - u[k] - v[k]);
+            sum[k] = static_cast<std::uint16_t>(sum[k] + (size >> 6));
+        }
+    }
+    for (std::size_t k = 0; k < count; ++k)
+        to[k] = static_cast<std::uint8_t>(std::min<std::uint16_t>(sum[k], 255));
+}
+
+/// An 8-bit image and its overviews, each the mean of 2 × 2 pixels of the one before.
+struct Pyramid {
+    struct Level {
+        int width, height;
+        std::vector<std::uint8_t, PlaneAllocator<std::uint8_t>> pixels;
+        std::uint8_t* row(int y) {
+            return pixels.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(width);
+        }
+    };
+    std::vector<Level> levels;
+    Pyramid(int width, int height, int smallest) {
+        for (;; width = (width + 1) / 2, height = (height + 1) / 2) {
+            levels.push_back({width, height, {}});
+            levels.back().pixels.resize(static_cast<std::size_t>(width) *
+                                        static_cast<std::size_t>(height));
+            if (std::max(width, height) <= smallest || (kRows >> levels.size()) == 0) break;
+        }
+    }
+    /// From a tile that starts at a multiple of kRows, while it is still in the cache.
+    void reduce(int x, int y, int columns, int rows) {
+        for (std::size_t k = 1; k < levels.size(); ++k) {
+            Level &from = levels[k - 1], &to = levels[k];
+            for (int v = 0; v < (rows + 1) / 2; ++v) {
+                const std::uint8_t* a = from.row(y + 2 * v) + x;
+                const std::uint8_t* b = 2 * v + 1 < rows ? from.row(y + 2 * v + 1) + x : a;
+                std::uint8_t* out = to.row(y / 2 + v) + x / 2;
+                for (int u = 0; u < columns / 2; ++u)
+                    out[u] = static_cast<std::uint8_t>(
+                        (a[2 * u] + a[2 * u + 1] + b[2 * u] + b[2 * u + 1] + 2) / 4);
+                if (columns % 2 != 0)
+                    out[columns / 2] =
+                        static_cast<std::uint8_t>((a[columns - 1] + b[columns - 1] + 1) / 2);
+            }
+            x /= 2, y /= 2, columns = (columns + 1) / 2, rows = (rows + 1) / 2;
+        }
+    }
+};
 
 void absolute_difference(const std::string& before, const std::string& after,
                          const std::string& out) {
     PairFiles files(before, after);
-    const auto width = static_cast<std::size_t>(files.width);
-    const std::unique_ptr<std::uint8_t[]> map(  // not cleared: every pixel is written
-        new std::uint8_t[width * static_cast<std::size_t>(files.height)]);
-    parallel_items(files.strips(), [&](int i) {
-        const PairFiles::Strip& strip = files.read(i);
-        const std::size_t n = width * static_cast<std::size_t>(strip.rows);
-        std::uint8_t* to = map.get() + static_cast<std::size_t>(i) * kRows * width;
-        constexpr std::size_t kPiece = 4096;
-        std::vector<std::uint16_t> sum(kPiece);
-        for (std::size_t begin = 0; begin < n; begin += kPiece) {
-            const std::size_t count = std::min(kPiece, n - begin);
-            std::fill(sum.begin(), sum.end(), std::uint16_t{0});
-            for (int b = 0; b < files.bands; ++b) {
-                const std::size_t at = static_cast<std::size_t>(b) * n + begin;
-                const std::uint16_t *u = strip.before.data() + at, *v = strip.after.data() + at;
-                for (std::size_t k = 0; k < count; ++k) {
-                    const std::uint16_t high = std::max(u[k], v[k]), low = std::min(u[k], v[k]);
-                    sum[k] = static_cast<std::uint16_t>(
-                        sum[k] + (static_cast<std::uint16_t>(high - low) >> 6));
-                }
-            }
-            for (std::size_t k = 0; k < count; ++k)
-                to[begin + k] = static_cast<std::uint8_t>(std::min<std::uint16_t>(sum[k], 255));
-        }
+    Pyramid map(files.width, files.height, kRows);
+    parallel_items(files.tiles(), [&](int i) {
+        const PairFiles::Tile& tile = files.read(i);
+        for (int y = 0; y < tile.rows; ++y)
+            difference_row(tile, files.bands, y, map.levels[0].row(tile.y + y) + tile.x);
+        map.reduce(tile.x, tile.y, tile.columns, tile.rows);
     });
     GDALDriver* memory = GetGDALDriverManager()->GetDriverByName("MEM");
     GDALDriver* cog = GetGDALDriverManager()->GetDriverByName("COG");
     const Image image(memory->Create("", files.width, files.height, 0, GDT_Byte, nullptr));
-    const std::string pointer = fmt::format("{}", static_cast<const void*>(map.get()));
+    const std::string pointer =
+        fmt::format("{}", static_cast<const void*>(map.levels[0].pixels.data()));
     char** band = CSLSetNameValue(nullptr, "DATAPOINTER", pointer.c_str());
     check(image->AddBand(GDT_Byte, band));
     CSLDestroy(band);
     image->SetGeoTransform(files.transform.data());
     image->SetProjection(files.projection.c_str());
-    // In memory: left to itself the COG driver compresses them twice, the first time for a file of
-    // its own.
+    // Given: left to itself the COG driver compresses them twice, the first time for a file of its
+    // own, and GDAL's own in memory take as long as compressing the map.
     std::vector<int> factors;
-    while (std::max(files.width, files.height) >> factors.size() > 512)
-        factors.push_back(2 << factors.size());
-    check(image->BuildOverviews("AVERAGE", static_cast<int>(factors.size()), factors.data(), 0,
+    for (std::size_t k = 1; k < map.levels.size(); ++k) factors.push_back(1 << k);
+    check(image->BuildOverviews("NONE", static_cast<int>(factors.size()), factors.data(), 0,
                                 nullptr, nullptr, nullptr));
+    for (std::size_t k = 1; k < map.levels.size(); ++k) {
+        Pyramid::Level& level = map.levels[k];
+        check(image->GetRasterBand(1)
+                  ->GetOverview(static_cast<int>(k) - 1)
+                  ->RasterIO(GF_Write, 0, 0, level.width, level.height, level.pixels.data(),
+                             level.width, level.height, GDT_Byte, 0, 0, nullptr));
+    }
     char** options = CSLSetNameValue(nullptr, "COMPRESS", "DEFLATE");
     options = CSLSetNameValue(options, "LEVEL", "1");
     options = CSLSetNameValue(options, "NUM_THREADS", "ALL_CPUS");
@@ -158,44 +211,53 @@ void absolute_difference(const std::string& before, const std::string& after,
     if (!written) throw std::runtime_error(CPLGetLastErrorMsg());
 }
 
+constexpr std::size_t kKeptBytes = std::size_t{280} << 20U;
+
 void plain_mad(const std::string& before, const std::string& after, const std::string& out) {
     PairFiles files(before, after);
     const int bands = files.bands, channels = 2 * bands;
-    const auto width = static_cast<std::size_t>(files.width);
     const std::size_t count = kernels::moment_count(channels);
-    std::vector<std::vector<double>> part(static_cast<std::size_t>(files.strips()));
+    std::vector<std::vector<double>> part(static_cast<std::size_t>(files.tiles()));
     // Whole numbers near the means, once those are known: what is left of a sample is exact, and
     // small, so that the difference of two sums that nearly cancel keeps its digits in single
     // precision.
     std::vector<int> middle(static_cast<std::size_t>(channels), 0);
-    const auto rows_of = [&](const PairFiles::Strip& strip, int y,
-                             std::vector<std::vector<float>>& rows,
+    const auto rows_of = [&](const PairFiles::Tile& tile, int y, std::vector<float>& rows,
                              std::vector<const float*>& pointers) {
-        const std::size_t plane = width * static_cast<std::size_t>(strip.rows);
+        const auto columns = static_cast<std::size_t>(tile.columns);
+        const std::size_t plane = columns * static_cast<std::size_t>(tile.rows);
+        rows.resize(static_cast<std::size_t>(channels) * kRows);
         pointers.clear();
         for (int c = 0; c < channels; ++c) {
-            const auto& source = c < bands ? strip.before : strip.after;
+            const auto& source = c < bands ? tile.before : tile.after;
             const std::uint16_t* from = source.data() +
                                         static_cast<std::size_t>(c % bands) * plane +
-                                        static_cast<std::size_t>(y) * width;
-            float* to = rows[static_cast<std::size_t>(c)].data();
+                                        static_cast<std::size_t>(y) * columns;
+            float* to = rows.data() + static_cast<std::size_t>(c) * kRows;
             const int less = middle[static_cast<std::size_t>(c)];
-            for (std::size_t x = 0; x < width; ++x) to[x] = static_cast<float>(from[x] - less);
+            for (std::size_t x = 0; x < columns; ++x) to[x] = static_cast<float>(from[x] - less);
             pointers.push_back(to);
         }
     };
-    parallel_items(files.strips(), [&](int i) {
-        const PairFiles::Strip& strip = files.read(i);
-        std::vector<std::vector<float>> rows(static_cast<std::size_t>(channels),
-                                             std::vector<float>(width));
+    // The first tiles are kept for the second pass, as many as the memory bar leaves room for.
+    std::vector<PairFiles::Tile> kept(static_cast<std::size_t>(
+        std::min<std::size_t>(static_cast<std::size_t>(files.tiles()),
+                              kKeptBytes / (std::size_t{2} * kRows * kRows * sizeof(std::uint16_t) *
+                                            static_cast<std::size_t>(bands)))));
+    parallel_items(files.tiles(), [&](int i) {
+        const PairFiles::Tile& tile = files.read(i);
+        const auto k = static_cast<std::size_t>(i);
+        if (k < kept.size()) kept[k] = tile;
+        std::vector<float> rows;
         std::vector<const float*> pointers;
         std::vector<double> sums(count, 0.0), row(count);
-        for (int y = 0; y < strip.rows; ++y) {
-            rows_of(strip, y, rows, pointers);
-            kernels::weighted_moments(pointers.data(), channels, nullptr, width, row.data());
-            for (std::size_t k = 0; k < count; ++k) sums[k] += row[k];
+        for (int y = 0; y < tile.rows; ++y) {
+            rows_of(tile, y, rows, pointers);
+            kernels::weighted_moments(pointers.data(), channels, nullptr,
+                                      static_cast<std::size_t>(tile.columns), row.data());
+            for (std::size_t m = 0; m < count; ++m) sums[m] += row[m];
         }
-        part[static_cast<std::size_t>(i)] = std::move(sums);
+        part[k] = std::move(sums);
     });
     std::vector<double> moments(count, 0.0);
     for (const auto& sums : part)
@@ -205,6 +267,9 @@ void plain_mad(const std::string& before, const std::string& after, const std::s
     GDALDriver* tiff = GetGDALDriverManager()->GetDriverByName("GTiff");
     char** options = CSLSetNameValue(nullptr, "INTERLEAVE", "BAND");
     options = CSLSetNameValue(options, "BIGTIFF", "IF_SAFER");
+    options = CSLSetNameValue(options, "TILED", "YES");
+    for (const char* side : {"BLOCKXSIZE", "BLOCKYSIZE"})
+        options = CSLSetNameValue(options, side, std::to_string(kRows).c_str());
     const Image written(
         tiff->Create(out.c_str(), files.width, files.height, bands, GDT_Float32, options));
     CSLDestroy(options);
@@ -234,29 +299,35 @@ void plain_mad(const std::string& before, const std::string& after, const std::s
         weights.push_back(row);
         constants.push_back(static_cast<float>(constant));
     }
+    // Buffers are handed on from tile to tile: fresh ones would cost as much as the arithmetic.
+    constexpr std::size_t kTilePixels = std::size_t{kRows} * kRows;
+    tbb::concurrent_queue<std::unique_ptr<float[]>> spare;
     parallel_in_order(
-        files.strips(), 2,
+        files.tiles(), 4,
         [&](int i) {
-            const PairFiles::Strip& strip = files.read(i);
-            const std::size_t plane = width * static_cast<std::size_t>(strip.rows);
-            std::vector<float> variates(plane * static_cast<std::size_t>(bands));
-            std::vector<std::vector<float>> rows(static_cast<std::size_t>(channels),
-                                                 std::vector<float>(width));
+            const auto k = static_cast<std::size_t>(i);
+            const PairFiles::Tile& tile = k < kept.size() ? kept[k] : files.read(i);
+            std::unique_ptr<float[]> variates;
+            if (!spare.try_pop(variates))
+                variates.reset(new float[kTilePixels * static_cast<std::size_t>(bands)]());
+            std::vector<float> rows;
             std::vector<const float*> pointers;
-            for (int y = 0; y < strip.rows; ++y) {
-                rows_of(strip, y, rows, pointers);
+            for (int y = 0; y < tile.rows; ++y) {
+                rows_of(tile, y, rows, pointers);
                 for (std::size_t v = 0; v < weights.size(); ++v)
                     kernels::combine_bands(
-                        pointers.data(), channels, weights[v].data(), constants[v], width,
-                        variates.data() + v * plane + static_cast<std::size_t>(y) * width);
+                        pointers.data(), channels, weights[v].data(), constants[v],
+                        static_cast<std::size_t>(tile.columns),
+                        variates.get() + v * kTilePixels + static_cast<std::size_t>(y) * kRows);
             }
             return variates;
         },
-        [&](int i, std::vector<float> variates) {
-            const int rows = std::min(kRows, files.height - i * kRows);
-            check(written->RasterIO(GF_Write, 0, i * kRows, files.width, rows, variates.data(),
-                                    files.width, rows, GDT_Float32, bands, nullptr, 0, 0, 0,
-                                    nullptr));
+        [&](int i, std::unique_ptr<float[]> variates) {
+            for (int b = 0; b < bands; ++b)
+                check(written->GetRasterBand(b + 1)->WriteBlock(
+                    i % files.across(), i / files.across(),
+                    variates.get() + static_cast<std::size_t>(b) * kTilePixels));
+            spare.push(std::move(variates));
         });
 }
 
@@ -462,6 +533,7 @@ void make_any(int size, int bands, const std::string& before, const std::string&
 int main(int count, char** arguments) {
     const std::vector<std::string> a(arguments + 1, arguments + count);
     const auto start = std::chrono::steady_clock::now();
+    keep_freed_memory();
     GDALAllRegister();
     GDALSetCacheMax64(std::int64_t{128} << 20);  // strips are whole blocks: nothing is read twice
     try {
