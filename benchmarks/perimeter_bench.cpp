@@ -104,12 +104,9 @@ void write(const Kept& kept, const std::string& path) {
         out.put(e.unit_m);
         out.put(e.luminance_step_px);
         out.put(e.search_step_px);
-        out.put(e.planes.size());
-        for (const auto& plane : e.planes) out.plane(plane);
+        out.plane(e.luminance);
         out.plane(e.hidden);
         out.plane(e.drawn);
-        out.put(e.drawn_planes.size());
-        for (const auto& plane : e.drawn_planes) out.plane(plane);
     }
     out.put(kept.known.ring_px.size());
     for (const Point p : kept.known.ring_px) out.put(p);
@@ -136,12 +133,9 @@ Kept read(const std::string& path) {
         e.unit_m = in.get<double>();
         e.luminance_step_px = in.get<int>();
         e.search_step_px = in.get<int>();
-        const auto planes = in.get<std::size_t>();
-        for (std::size_t k = 0; k < planes; ++k) e.planes.push_back(in.plane());
+        e.luminance = in.plane();
         e.hidden = in.plane();
         e.drawn = in.plane();
-        const auto drawn = in.get<std::size_t>();
-        for (std::size_t k = 0; k < drawn; ++k) e.drawn_planes.push_back(in.plane());
         kept.infos.push_back(info);
         kept.evidence.push_back(std::move(e));
     }
@@ -226,7 +220,7 @@ void draw(const Kept& kept, const TracedPerimeter& p, const Report* truth,
           const std::string& prefix) {
     const auto i = static_cast<std::size_t>(p.scene);
     const LineEvidence& e = kept.evidence[i];
-    const auto& plane = e.planes.front();
+    const auto& plane = e.luminance;
     const std::string name = prefix + "." + kept.infos[i].id;
     std::ofstream picture(name + ".pgm", std::ios::binary);
     picture << "P5\n" << plane.width() << " " << plane.height() << "\n255\n";
@@ -316,10 +310,7 @@ int trace_all(const std::vector<std::string>& arguments) {
                 p = p + (1 / kept.grid.gsd()) * Point{shift_m.x, -shift_m.y};
             if (unknown) kept.known = {};
             if (undrawn)
-                for (LineEvidence& e : kept.evidence) {
-                    e.drawn = {};
-                    e.drawn_planes.clear();
-                }
+                for (LineEvidence& e : kept.evidence) e.drawn = {};
             const Report* known_truth = truth ? &*truth : nullptr;
             if (without.empty()) {
                 trace(kept, arguments[i], known_truth, prefix);

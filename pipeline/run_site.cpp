@@ -484,10 +484,10 @@ bool place_unregistered(Series& series, SceneStore& store, const PerimeterResult
         const auto place = [&]() -> std::optional<Scene> {
             if (rings.empty()) return {};
             const Scene first = read_scene(series, member.info, {}, options);
-            const LineEvidence evidence =
-                line_evidence(first, surface_maps(first, options.structures), options.perimeter);
-            const auto shift =
-                place_by_line(series.grid, first.info, evidence, rings, options.perimeter);
+            const auto shift = place_by_line(
+                series.grid, first.info,
+                line_evidence(first, surface_maps(first, options.structures), options.perimeter),
+                rings, options.perimeter);
             if (!shift) return {};
             Alignment placed;
             placed.target_from_reference.affine.a = {shift->x, 1, 0, shift->y, 0, 1};

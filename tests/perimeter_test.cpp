@@ -270,13 +270,13 @@ std::vector<LineEvidence> looks_at_ground(int width, int height, const Ring& reg
         LineEvidence& e = looks[k];
         e.usable = true;
         e.hidden = Mask(width, height);
-        e.planes.emplace_back(width, height, std::uint8_t{128});
+        e.luminance = PlaneOf<std::uint8_t>(width, height, 128);
         for (int y = 0; y < height; ++y)
             for (int x = 0; x < width; ++x) {
                 const bool renewed = k >= 3 && contains(region, {x + 0.5, y + 0.5});
                 const float v =
                     (renewed ? new_ground : old_ground).at(x, y) + 0.3F * normal(random);
-                e.planes[0].at(x, y) =
+                e.luminance.at(x, y) =
                     static_cast<std::uint8_t>(std::clamp(std::lround(128 + 32 * v), 0L, 255L));
             }
     }

@@ -10,6 +10,7 @@
 #include "core/projection.h"
 #include "stages/perimeter_bypass.h"
 #include "stages/perimeter_corners.h"
+#include "stages/perimeter_directions.h"
 #include "stages/perimeter_growth.h"
 #include "stages/perimeter_looks.h"
 #include "stages/perimeter_measure.h"
@@ -138,8 +139,8 @@ bool draws_line(Series series, std::span<const int> looks, const Ring& known_px,
     });
     if (!any || !shows_walls(series.unit_m)) return false;
     series.drawn = true;
-    const Ribbon ribbon =
-        make_ribbon(series, centreline_of_ring(known_px, series.gsd_m, series.unit_m), reach_m);
+    const Ribbon ribbon = make_ribbon(
+        series, centreline_of_ring(known_px, series.gsd_m, series.unit_m), reach_m, looks);
     const std::vector<int> rows = trace(series, ribbon, looks, reach_m);
     const Plane mean = mean_support(ribbon, looks);
     const Mask seen = seen_in_any(ribbon, looks);
@@ -172,8 +173,7 @@ Series series_of(const Grid& grid, std::span<const SceneInfo> scenes,
     std::vector<float> resolutions;
     for (std::size_t i = 0; i < scenes.size(); ++i) {
         series.sun_px.push_back(sun_direction_px(scenes[i]));
-        if (i < evidence.size() && evidence[i].usable &&
-            evidence[i].planes.size() == kLineDirections + 1) {
+        if (i < evidence.size() && evidence[i].usable) {
             series.usable.push_back(static_cast<int>(i));
             resolutions.push_back(static_cast<float>(evidence[i].effective_gsd_m));
         }
@@ -181,6 +181,13 @@ Series series_of(const Grid& grid, std::span<const SceneInfo> scenes,
     series.resolution_m = std::max(series.gsd_m, static_cast<double>(median_of(resolutions)));
     series.unit_m = std::max(1.0, 0.4 * series.resolution_m);
     return series;
+}
+
+/// The directions of all usable scenes, by the evidence that the series goes by.
+void raise_all(const Series& series, std::span<LineEvidence> evidence) {
+    for (const int i : series.usable)
+        raise_directions(evidence[static_cast<std::size_t>(i)], series.gsd_m,
+                         series.sun_px[static_cast<std::size_t>(i)], series.drawn);
 }
 
 /// An epoch's ring, of this size, with what a scene shows of it.
@@ -212,7 +219,7 @@ void place_line(const Series& series, Epoch& epoch, std::span<const int> looks, 
                                            100 * series.unit_m / series.gsd_m)
                            : epoch.ring_px;
     epoch.ribbon =
-        make_ribbon(series, centreline_of_ring(clean, series.gsd_m, series.unit_m), reach_m);
+        make_ribbon(series, centreline_of_ring(clean, series.gsd_m, series.unit_m), reach_m, looks);
     epoch.rows = trace(series, epoch.ribbon, looks, reach_m);
     if (shows_walls(series.unit_m)) epoch.ring_px = path_at(series, epoch.ribbon, epoch.rows);
 }
@@ -339,9 +346,11 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         // The line that the network draws, else the one that the images themselves show.
         series.drawn = std::any_of(evidence.begin(), evidence.end(),
                                    [](const LineEvidence& e) { return e.drawn.width() > 0; });
+        raise_all(series, evidence);
         known = find_line(series, result);
         if (known.ring_px.empty() && series.drawn) {
             series.drawn = false;
+            raise_all(series, evidence);
             result.notes.clear();
             known = find_line(series, result);
         }
@@ -361,7 +370,10 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
                          [&](int a, int b) { return gap(a) < gap(b); });
         nearest.resize(std::min<std::size_t>(nearest.size(), 3));
     }
-    if (is_given) series.drawn = draws_line(series, nearest, known.ring_px, reach_m);
+    if (is_given) {
+        series.drawn = draws_line(series, nearest, known.ring_px, reach_m);
+        raise_all(series, evidence);
+    }
     Ring begun = known.ring_px;
     Ribbon ribbon;
     std::vector<int> rows, present;
@@ -372,8 +384,8 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
             const Point shift = shift_onto_line(series, nearest, begun, ribbon_m).shift_px;
             for (Point& p : begun) p = p + shift;
         }
-        ribbon =
-            make_ribbon(series, centreline_of_ring(begun, series.gsd_m, series.unit_m), reach_m);
+        ribbon = make_ribbon(series, centreline_of_ring(begun, series.gsd_m, series.unit_m),
+                             reach_m, nearest);
         rows = trace(series, ribbon, nearest, reach_m);
         present = scenes_that_show(series, presence_in_scenes(series, ribbon, rows));
         if (present.empty()) {
@@ -383,7 +395,7 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         }
         const Ring first_trace = path_at(series, ribbon, rows);
         ribbon = make_ribbon(series, centreline_of_ring(first_trace, series.gsd_m, series.unit_m),
-                             3 * series.unit_m);
+                             3 * series.unit_m, present);
         rows = trace(series, ribbon, present, 3 * series.unit_m);
         if (!may_settle) break;
         result.settled = settle_on_line(series, path_at(series, ribbon, rows), evidence);
@@ -494,8 +506,8 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
         if (c.old_line_went) {
             change.old_line_stands = !*c.old_line_went;
         } else if (replaced.size() > 3) {
-            const Ribbon old =
-                make_ribbon(series, centreline_of_path(replaced, series.gsd_m, series.unit_m), 0);
+            const Ribbon old = make_ribbon(
+                series, centreline_of_path(replaced, series.gsd_m, series.unit_m), 0, {});
             const std::vector<int> on_it(old.line.points_px.size(), old.half_rows);
             const auto looks = presence_in_scenes(series, old, on_it);
             double sum = 0;
@@ -527,8 +539,8 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
     return result;
 }
 
-std::optional<Point> place_by_line(const Grid& grid, const SceneInfo& scene,
-                                   const LineEvidence& evidence, std::span<const Ring> rings_px,
+std::optional<Point> place_by_line(const Grid& grid, const SceneInfo& scene, LineEvidence evidence,
+                                   std::span<const Ring> rings_px,
                                    const PerimeterOptions& options) {
     constexpr double kMost_m = 25, kLeastSupport = 1.5, kLeastDrawn = 0.5, kMostRival = 0.6;
     const std::vector<double> sigma{0};
@@ -536,6 +548,7 @@ std::optional<Point> place_by_line(const Grid& grid, const SceneInfo& scene,
     if (series.usable.empty() || evidence.drawn.width() == 0 || !shows_walls(series.unit_m))
         return {};
     series.drawn = true;
+    raise_all(series, std::span(&evidence, 1));
     LineShift best;
     for (const Ring& ring : rings_px)
         if (const LineShift shift = shift_onto_line(series, series.usable, ring, kMost_m);
@@ -559,8 +572,8 @@ std::vector<TracedPerimeter> measure_given(const Grid& grid, std::span<const Sce
         Series series = all;
         std::erase_if(series.usable, [&](int i) { return i != line.scene; });
         series.drawn = draws_line(series, series.usable, line.ring_px, 4 * series.unit_m);
-        const Ribbon ribbon =
-            make_ribbon(series, centreline_of_ring(line.ring_px, series.gsd_m, series.unit_m), 0);
+        const Ribbon ribbon = make_ribbon(
+            series, centreline_of_ring(line.ring_px, series.gsd_m, series.unit_m), 0, {});
         const std::vector<int> on_it(ribbon.line.points_px.size(), ribbon.half_rows);
         Presence look =
             presence_in_scenes(series, ribbon, on_it)[static_cast<std::size_t>(line.scene)];

@@ -37,26 +37,29 @@ void describe(PerimeterOptions& o, Visitor&& v) {
       "error model: bias shared by all dates (1 sigma)");
 }
 
+/// Directions that support for a line is kept for: direction k runs at k · 22.5° (from x towards
+/// y).
+constexpr int kLineDirections = 8;
+
 /// What one scene says about lines: planes on the scene's grid. Kept small (8 bit) because a whole
 /// series is held.
 struct LineEvidence {
     bool usable = false;
     double effective_gsd_m = 0;  ///< true resolution, from the spectrum; at least the grid's GSD
     double unit_m = 1;  ///< U: one metre, or 0.4 of the effective resolution where that is coarser
-    int luminance_step_px = 1;  ///< grid pixels per pixel of planes[0] and of hidden
-    int search_step_px = 1;     ///< grid pixels per pixel of the other planes
-    /// planes[0]: luminance, locally normalised, 128 + 32 z. planes[1 + k], k = 0…7: support for a
-    /// line that runs at k · 22.5° (from x towards y), 50 (z + 1); 255: hidden.
-    std::vector<PlaneOf<std::uint8_t>> planes;
-    Mask hidden;  ///< nonzero: nothing can be seen
-    /// The network's probability of a line, in 255ths, on the pixels of planes[0]; and the support
-    /// that it gives, like planes[1 + k]. Empty where the network has not read the scene.
+    int luminance_step_px = 1;        ///< grid pixels per pixel of luminance, hidden and drawn
+    int search_step_px = 1;           ///< grid pixels per pixel of the directions
+    PlaneOf<std::uint8_t> luminance;  ///< locally normalised, 128 + 32 z
+    Mask hidden;                      ///< nonzero: nothing can be seen
+    /// The network's probability of a line, in 255ths. Empty where the network has not read the
+    /// scene.
     PlaneOf<std::uint8_t> drawn;
-    std::vector<PlaneOf<std::uint8_t>> drawn_planes;
+    /// Support for a line per direction, 50 (z + 1); 255: hidden. Empty until raise_directions, as
+    /// only the tracing knows which evidence is to be asked.
+    std::vector<PlaneOf<std::uint8_t>> directions;
 };
-/// Planes that hold a direction each.
-constexpr int kLineDirections = 8;
-/// maps: what the network has read off the scene; empty: the image alone speaks.
+/// maps: what the network has read off the scene; empty: the image alone speaks. Without
+/// directions.
 LineEvidence line_evidence(const Scene& scene, const SurfaceMaps& maps,
                            const PerimeterOptions& options);
 
@@ -119,8 +122,8 @@ struct PerimeterResult {
 /// detours, each date measured with intervals. METHODS.md 5. scenes and evidence have the same
 /// length and time order. known: with fewer than three corners no line is known, and the clearest
 /// closed one of the first three looks that show one is taken (result.found); none where the sensor
-/// shows no walls. evidence: of looks whose own line lies beside the common one it is moved onto
-/// that (perimeter_settle.h), and stays so.
+/// shows no walls. evidence: its directions are raised; of looks whose own line lies beside the
+/// common one it is moved onto that (perimeter_settle.h), and stays so.
 PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> scenes,
                                  std::span<LineEvidence> evidence,
                                  std::span<const double> registration_sigma_m,
@@ -130,9 +133,8 @@ PerimeterResult trace_perimeters(const Grid& grid, std::span<const SceneInfo> sc
 /// far it shows things from where the rings' frame has them, pixels, up to 25 m. Empty unless the
 /// line lies clearly on one of the rings there (half of a clear line's support), and nowhere else
 /// by more than .6 of that. evidence: of the scene as its georeference puts it.
-std::optional<Point> place_by_line(const Grid& grid, const SceneInfo& scene,
-                                   const LineEvidence& evidence, std::span<const Ring> rings_px,
-                                   const PerimeterOptions& options);
+std::optional<Point> place_by_line(const Grid& grid, const SceneInfo& scene, LineEvidence evidence,
+                                   std::span<const Ring> rings_px, const PerimeterOptions& options);
 
 /// A line that was drawn by hand in a scene, on the grid.
 struct GivenPerimeter {

@@ -52,8 +52,9 @@ Placed placed(const Series& series, const LooksAtLine& looks, const Polyline& wa
     Placed out;
     out.path_px = way;
     for (const double reach : {reach_m, 3 * series.unit_m}) {
-        const Ribbon ribbon = make_ribbon(
-            series, centreline_of_path(out.path_px, series.gsd_m, series.unit_m), reach);
+        const Ribbon ribbon =
+            make_ribbon(series, centreline_of_path(out.path_px, series.gsd_m, series.unit_m), reach,
+                        looks.after);
         const std::vector<int> rows = trace(series, ribbon, looks.after, reach);
         out.path_px = path_at(series, ribbon, rows);
         const Plane z = mean_support(ribbon, looks.after), was = mean_support(ribbon, looks.before);

@@ -191,13 +191,13 @@ constexpr double kRise = 1.0;
 constexpr double kLeastRisen = 0.43;
 
 /// Rise per piece of a line; 0 where it is not seen before or after.
-std::vector<double> rise_of(const Series& series, const Candidate& c) {
+std::vector<double> rise_of(const Series& series, const Candidate& c, const Ribbon& ribbon,
+                            const std::vector<int>& rows) {
     const auto split = static_cast<std::size_t>(c.change);
     const std::span<const int> all(series.usable);
-    const auto before =
-                   support_of_pieces(c.ribbon, c.rows, c.mean.columns_per_piece, all.first(split)),
-               after = support_of_pieces(c.ribbon, c.rows, c.mean.columns_per_piece,
-                                         all.subspan(split));
+    const auto before = support_of_pieces(ribbon, rows, c.mean.columns_per_piece, all.first(split)),
+               after =
+                   support_of_pieces(ribbon, rows, c.mean.columns_per_piece, all.subspan(split));
     std::vector<double> out;
     for (std::size_t p = 0; p < after.size(); ++p)
         out.push_back(after[p] && before[p] ? *after[p] - *before[p] : 0.0);
@@ -210,15 +210,16 @@ Candidate look_at_detour(const Series& series, const Centreline& ring, Detour de
                          std::span<const int> after) {
     Candidate c;
     c.detour = std::move(detour);
-    c.ribbon =
+    const Ribbon ribbon =
         make_ribbon(series, centreline_of_path(c.detour.path_px, series.gsd_m, series.unit_m),
-                    kDetourReach * series.unit_m);
-    const Plane mean = mean_support(c.ribbon, after);
-    c.rows = trace(series, c.ribbon, after, kDetourReach * series.unit_m);
-    c.path_px = path_at(series, c.ribbon, c.rows);
-    c.there = presence_in_scenes(series, c.ribbon, c.rows);
-    c.mean = compare_with_parallels(series, mean, seen_in_any(c.ribbon, after), c.rows,
-                                    c.ribbon.line.step_m, series.unit_m);
+                    kDetourReach * series.unit_m, after);
+    const Plane mean = mean_support(ribbon, after);
+    const std::vector<int> rows = trace(series, ribbon, after, kDetourReach * series.unit_m);
+    c.path_px = path_at(series, ribbon, rows);
+    c.step_m = ribbon.line.step_m;
+    c.there = presence_in_scenes(series, ribbon, rows);
+    c.mean = compare_with_parallels(series, mean, seen_in_any(ribbon, after), rows, c.step_m,
+                                    series.unit_m);
     c.supported = c.mean.win_share();
     c.region_px = region_between(ring, c.detour, c.path_px);
     const int count = static_cast<int>(series.usable.size());
@@ -232,7 +233,7 @@ Candidate look_at_detour(const Series& series, const Centreline& ring, Detour de
         }
         if (sum > c.score) c.score = sum, c.change = change;
     }
-    if (shows_walls(series.unit_m)) c.rise = rise_of(series, c);
+    if (shows_walls(series.unit_m)) c.rise = rise_of(series, c, ribbon, rows);
     return c;
 }
 
@@ -409,7 +410,7 @@ bool stretch_faded(const Series& series, const Centreline& ring, const Candidate
     const Polyline replaced = replaced_stretch(ring, c.detour);
     if (replaced.size() < 4) return false;
     const Ribbon old =
-        make_ribbon(series, centreline_of_path(replaced, series.gsd_m, series.unit_m), 0);
+        make_ribbon(series, centreline_of_path(replaced, series.gsd_m, series.unit_m), 0, {});
     const auto looks =
         presence_in_scenes(series, old, std::vector<int>(old.line.points_px.size(), old.half_rows));
     double before = 0, after = 0;
@@ -526,7 +527,7 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
     const auto metres_risen = [](const Candidate& c) {
         double sum = 0;
         for (const double rise : c.rise) sum += std::clamp(rise - kRise, -1.0, 1.0);
-        return sum * c.mean.columns_per_piece * c.ribbon.line.step_m;
+        return sum * c.mean.columns_per_piece * c.step_m;
     };
     const auto worth = [&](const Candidate& c) {
         if (!shows_walls(series.unit_m)) return c.ground;

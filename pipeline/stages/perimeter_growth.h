@@ -14,9 +14,8 @@ namespace fenceline {
 /// A detour with what every scene says about it.
 struct Candidate {
     Detour detour;
-    Ribbon ribbon;
-    std::vector<int> rows;
-    Polyline path_px;  ///< refined
+    Polyline path_px;   ///< refined
+    double step_m = 1;  ///< along it, per column of what the looks say
     std::vector<Presence> there;
     Presence mean;             ///< in the mean of the looks that it was searched in
     std::vector<double> rise;  ///< per piece of `mean`, in z: support after the change less before;

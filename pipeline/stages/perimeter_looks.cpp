@@ -61,18 +61,20 @@ double ribbon_sigma_m(const Series& series, int scene) {
     return std::isfinite(sigma) ? std::clamp(sigma, 0.0, 50.0) : 0.0;
 }
 
-Ribbon make_ribbon(const Series& series, Centreline line, double reach_m) {
+Ribbon make_ribbon(const Series& series, Centreline line, double reach_m,
+                   std::span<const int> placed_by) {
     Ribbon ribbon;
     ribbon.line = std::move(line);
     ribbon.half_rows = static_cast<int>(std::ceil(
         (parallel_offsets_m(series)[3] + 10 * series.unit_m + reach_m) / (series.unit_m / 2)));
     ribbon.support.resize(series.scenes.size());
-    static constexpr std::array<double, 5> kTilts{-0.5, -0.25, 0.0, 0.25, 0.5};
     parallel_items(static_cast<int>(series.usable.size()), [&](int k) {
-        const auto i = static_cast<std::size_t>(series.usable[static_cast<std::size_t>(k)]);
-        const LineFrame frame = unroll(series.evidence[i], series.sun_px[i], ribbon.line,
-                                       ribbon.half_rows, series.gsd_m, series.unit_m, series.drawn);
-        ribbon.support[i] = line_support(frame, series.unit_m, kTilts);
+        const int look = series.usable[static_cast<std::size_t>(k)];
+        const auto i = static_cast<std::size_t>(look);
+        const bool places = std::find(placed_by.begin(), placed_by.end(), look) != placed_by.end();
+        ribbon.support[i] =
+            support_beside(series.evidence[i], series.sun_px[i], ribbon.line, ribbon.half_rows,
+                           series.gsd_m, series.unit_m, series.drawn, places);
     });
     return ribbon;
 }
@@ -88,7 +90,7 @@ Plane mean_support(const Ribbon& ribbon, std::span<const int> scenes, Plane Line
                 int count = 0;
                 for (const int i : scenes) {
                     const LineSupport& s = ribbon.support[static_cast<std::size_t>(i)];
-                    if (!s.z.contains(x, y) || s.seen.at(x, y) == 0) continue;
+                    if (!(s.*what).contains(x, y) || s.seen.at(x, y) == 0) continue;
                     sum += (s.*what).at(x, y);
                     ++count;
                 }

@@ -24,11 +24,9 @@ struct Series {
     double gsd_m = 1, unit_m = 1, resolution_m = 1;
     bool drawn = false;  ///< lines are what the network draws, in the scenes that it has read
 
-    /// Support for lines of direction k in a scene, as LineEvidence::planes[1 + k].
+    /// Support for lines of direction k in a scene, as LineEvidence::directions[k].
     const PlaneOf<std::uint8_t>& directional(int scene, int k) const {
-        const LineEvidence& e = evidence[static_cast<std::size_t>(scene)];
-        return drawn && !e.drawn_planes.empty() ? e.drawn_planes[static_cast<std::size_t>(k)]
-                                                : e.planes[static_cast<std::size_t>(k) + 1];
+        return evidence[static_cast<std::size_t>(scene)].directions[static_cast<std::size_t>(k)];
     }
 };
 
@@ -42,15 +40,17 @@ struct Ribbon {
     std::vector<LineSupport> support;  ///< per scene of the series; empty where not usable
 };
 
-/// reach_m: how far from the line its place will be searched.
-Ribbon make_ribbon(const Series& series, Centreline line, double reach_m);
+/// reach_m: how far from the line its place will be searched. placed_by: the looks that trace may
+/// be asked about.
+Ribbon make_ribbon(const Series& series, Centreline line, double reach_m,
+                   std::span<const int> placed_by);
 
 /// Mean over some scenes of what the evidence says, where seen; 0 where none of them sees anything.
 Plane mean_support(const Ribbon& ribbon, std::span<const int> scenes,
                    Plane LineSupport::*what = &LineSupport::z);
 
 /// Mean over some scenes and over a straight stretch of the support for a line that runs its way
-/// (LineEvidence's directional planes), in z; 0 where none of them sees anything.
+/// (LineEvidence::directions), in z; 0 where none of them sees anything.
 double support_along(const Series& series, std::span<const int> scenes, Point from_px, Point to_px);
 
 /// The line's row per column in the looks given: cheapest way through their mean evidence with a

@@ -14,7 +14,7 @@ namespace {
 /// The evidence's luminance (locally normalised) where it is seen, on a common step; 0 elsewhere.
 cv::Mat luminance_of(const LineEvidence& evidence, int width, int height, int step) {
     cv::Mat out(height, width, CV_32F, cv::Scalar(0));
-    const PlaneOf<std::uint8_t>& plane = evidence.planes.front();
+    const PlaneOf<std::uint8_t>& plane = evidence.luminance;
     for (int y = 0; y < height; ++y)
         for (int x = 0; x < width; ++x) {
             const int u = static_cast<int>((x + 0.5) * step / evidence.luminance_step_px),
@@ -326,8 +326,8 @@ ChangedGround changed_ground(std::span<const LineEvidence> evidence, std::span<c
     for (const LineEvidence& e : evidence)
         if (e.usable) {
             step = std::max(step, e.luminance_step_px);
-            width = std::max(width, e.planes.front().width() * e.luminance_step_px);
-            height = std::max(height, e.planes.front().height() * e.luminance_step_px);
+            width = std::max(width, e.luminance.width() * e.luminance_step_px);
+            height = std::max(height, e.luminance.height() * e.luminance_step_px);
         }
     width /= step;
     height /= step;

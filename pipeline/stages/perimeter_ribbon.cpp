@@ -146,19 +146,17 @@ void set_floors(FeatureSource& source, kernels::LineWeights& weights) {
     weights.strip_floor = 0.5F * median_of(strip) + 1e-6F;
 }
 
-/// line_support from what the network has drawn.
-LineSupport drawn_support(const LineFrame& frame, double unit_m, std::span<const double> tilts,
-                          bool for_placing) {
+/// line_support from what the network has drawn, into the columns of out from x0 on; with fit where
+/// out has room for it.
+void drawn_support(const LineFrame& frame, double unit_m, std::span<const double> tilts, int x0,
+                   LineSupport& out) {
     // A drawn line is some 2 m wide: of its middle, which the weights across find, .8 of the
     // probability is left.
     constexpr float kScale = 1.2F, kFit = 6;
     constexpr double kPlaced = 4;  // U to either side: a line is placed by what lies near
     const int half = frame.padding, height = frame.drawn.height(),
               width = frame.drawn.width() - 2 * half;
-    LineSupport out;
-    out.z = Plane(width, height);
-    if (for_placing) out.fit = Plane(width, height);
-    out.seen = Mask(width, height);
+    const bool for_placing = out.fit.width() > 0;
     const int reach = std::min(2, static_cast<int>(std::lround(unit_m / frame.across_m)));
     Plane middle(frame.drawn.width(), height);
     for (int y = 0; y < height; ++y) {
@@ -185,7 +183,7 @@ LineSupport drawn_support(const LineFrame& frame, double unit_m, std::span<const
                         middle.row(std::clamp(y + drift, 0, height - 1)) + half + k * stride;
                     for (int x = 0; x < width; ++x) sum[static_cast<std::size_t>(x)] += in[x];
                 }
-                float* to = most.row(y);
+                float* to = most.row(y) + x0;
                 for (int x = 0; x < width; ++x)
                     to[x] = std::max(to[x], sum[static_cast<std::size_t>(x)] /
                                                 static_cast<float>(2 * steps + 1));
@@ -200,11 +198,11 @@ LineSupport drawn_support(const LineFrame& frame, double unit_m, std::span<const
     for (int y = 0; y < height; ++y)
         for (int x = 0; x < width; ++x) {
             const bool seen = frame.seen.at(x + half, y) != 0;
-            out.seen.at(x, y) = seen ? 1 : 0;
-            out.z.at(x, y) = seen ? kHighestZ * std::min(1.0F, kScale * out.z.at(x, y)) : 0.0F;
-            if (for_placing) out.fit.at(x, y) = seen ? kFit * out.fit.at(x, y) : 0.0F;
+            float& z = out.z.at(x0 + x, y);
+            out.seen.at(x0 + x, y) = seen ? 1 : 0;
+            z = seen ? kHighestZ * std::min(1.0F, kScale * z) : 0.0F;
+            if (for_placing) out.fit.at(x0 + x, y) *= seen ? kFit : 0.0F;
         }
-    return out;
 }
 
 }  // namespace
@@ -226,11 +224,15 @@ LineSupport line_support(const LineFrame& frame, double unit_m, std::span<const 
               width = frame.seen.width() - 2 * half;
     LineSupport out;
     if (width <= 0 || height <= 0) return out;
-    if (frame.drawn.width() > 0) return drawn_support(frame, unit_m, tilts, for_placing);
+    const bool drawn = frame.drawn.width() > 0;
     constexpr float kNothing = -1e30F;
-    out.z = Plane(width, height, kNothing);
-    if (for_placing) out.fit = Plane(width, height, kNothing);
+    out.z = Plane(width, height, drawn ? 0.0F : kNothing);
+    if (for_placing) out.fit = Plane(width, height, drawn ? 0.0F : kNothing);
     out.seen = Mask(width, height);
+    if (drawn) {
+        drawn_support(frame, unit_m, tilts, 0, out);
+        return out;
+    }
     constexpr int kPiece = 512;
     const int piece = std::min(kPiece, width);
     FeatureSource source(frame, unit_m, piece + 2 * half);
@@ -307,6 +309,11 @@ LineSupport line_support(const LineFrame& frame, double unit_m, std::span<const 
 }
 
 namespace {
+/// Columns of a line.
+struct Columns {
+    int from = 0, to = 0;
+};
+
 /// Tangents averaged over 8 U: a digitised line's corners must not throw the normals about.
 void add_normals(Centreline& line, double unit_m) {
     const int count = static_cast<int>(line.points_px.size());
@@ -355,24 +362,27 @@ std::optional<Point> sun_direction_px(const SceneInfo& scene) {
     return Point{std::sin(azimuth), -std::cos(azimuth)};
 }
 
-LineFrame unroll(const LineEvidence& evidence, std::optional<Point> sun_px, const Centreline& line,
-                 int half_rows, double gsd_m, double unit_m, bool use_drawn) {
+namespace {
+/// unroll, of some of the line's columns.
+LineFrame unroll_part(const LineEvidence& evidence, std::optional<Point> sun_px,
+                      const Centreline& line, Columns columns, int half_rows, double gsd_m,
+                      double unit_m, bool use_drawn) {
     LineFrame frame;
     frame.along_m = line.step_m;
     frame.across_m = unit_m / 2;
     frame.padding = averaging_half_length(frame.along_m, unit_m);
-    const int count = static_cast<int>(line.points_px.size()), width = count + 2 * frame.padding,
-              height = 2 * half_rows + 1;
+    const int count = static_cast<int>(line.points_px.size()),
+              width = columns.to - columns.from + 2 * frame.padding, height = 2 * half_rows + 1;
     frame.seen = Mask(width, height);
     const bool drawn = use_drawn && evidence.drawn.width() > 0;
     (drawn ? frame.drawn : frame.image) = Plane(width, height);
     frame.sun.assign(static_cast<std::size_t>(width), 0.0F);
-    if (evidence.planes.empty() || count < 2) return frame;
-    const PlaneOf<std::uint8_t>& source = evidence.planes.front();
+    if (evidence.luminance.width() == 0 || count < 2) return frame;
+    const PlaneOf<std::uint8_t>& source = evidence.luminance;
     const double to_source = 1.0 / evidence.luminance_step_px, across_px = frame.across_m / gsd_m;
     std::vector<Point> at(static_cast<std::size_t>(width)), step(static_cast<std::size_t>(width));
     for (int x = 0; x < width; ++x) {
-        const int i = x - frame.padding;
+        const int i = columns.from + x - frame.padding;
         const int k = line.closed ? ((i % count) + count) % count : std::clamp(i, 0, count - 1);
         Point p = line.points_px[static_cast<std::size_t>(k)];
         const Point normal = line.normals[static_cast<std::size_t>(k)];
@@ -413,6 +423,35 @@ LineFrame unroll(const LineEvidence& evidence, std::optional<Point> sun_px, cons
             frame.drawn.at(x, y) = (over + fy * (under - over)) * (1.0F / 255.0F);
         }
     return frame;
+}
+}  // namespace
+
+LineFrame unroll(const LineEvidence& evidence, std::optional<Point> sun_px, const Centreline& line,
+                 int half_rows, double gsd_m, double unit_m, bool use_drawn) {
+    return unroll_part(evidence, sun_px, line, {0, static_cast<int>(line.points_px.size())},
+                       half_rows, gsd_m, unit_m, use_drawn);
+}
+
+LineSupport support_beside(const LineEvidence& evidence, std::optional<Point> sun_px,
+                           const Centreline& line, int half_rows, double gsd_m, double unit_m,
+                           bool use_drawn, bool for_placing) {
+    static constexpr std::array<double, 5> kTilts{-0.5, -0.25, 0.0, 0.25, 0.5};
+    if (!use_drawn || evidence.drawn.width() == 0)
+        return line_support(unroll(evidence, sun_px, line, half_rows, gsd_m, unit_m, false), unit_m,
+                            kTilts, for_placing);
+    // What is drawn is judged by itself and not against the whole ribbon: a piece at a time stays
+    // in the cache.
+    constexpr int kPiece = 256;
+    const int count = static_cast<int>(line.points_px.size()), height = 2 * half_rows + 1;
+    LineSupport out;
+    out.z = Plane(count, height);
+    if (for_placing) out.fit = Plane(count, height);
+    out.seen = Mask(count, height);
+    for (int from = 0; from < count; from += kPiece)
+        drawn_support(unroll_part(evidence, sun_px, line, {from, std::min(count, from + kPiece)},
+                                  half_rows, gsd_m, unit_m, true),
+                      unit_m, kTilts, from, out);
+    return out;
 }
 
 Ring without_spurs(const Ring& ring_px, double neck_px, double most_px) {

@@ -66,6 +66,11 @@ std::optional<Point> sun_direction_px(const SceneInfo& scene);
 LineFrame unroll(const LineEvidence& evidence, std::optional<Point> sun_px, const Centreline& line,
                  int half_rows, double gsd_m, double unit_m, bool use_drawn);
 
+/// line_support of such a ribbon, with tilts of up to half a metre across per metre along.
+LineSupport support_beside(const LineEvidence& evidence, std::optional<Point> sun_px,
+                           const Centreline& line, int half_rows, double gsd_m, double unit_m,
+                           bool use_drawn, bool for_placing);
+
 /// A ring without its spurs: where it comes back to within `neck_px` of itself after at most
 /// `most_px`, and the loop encloses hardly any ground, the loop is cut off.
 Ring without_spurs(const Ring& ring_px, double neck_px, double most_px);

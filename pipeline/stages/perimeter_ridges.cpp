@@ -65,7 +65,7 @@ void add_look(const LineEvidence& e, bool drawn, const TurnedFrame& frame, const
     const cv::Size size(sum.cols, sum.rows + 2 * profile.halo);
     cv::Mat turned, hidden, value, middle, side;
     drawn = drawn && e.drawn.width() > 0;
-    cv::warpAffine(as_mat(drawn ? e.drawn : e.planes.front()), turned, to_image, size,
+    cv::warpAffine(as_mat(drawn ? e.drawn : e.luminance), turned, to_image, size,
                    cv::INTER_LINEAR | cv::WARP_INVERSE_MAP, cv::BORDER_CONSTANT, drawn ? 0 : 128);
     cv::warpAffine(as_mat(e.hidden), hidden, to_image, size,
                    cv::INTER_NEAREST | cv::WARP_INVERSE_MAP, cv::BORDER_CONSTANT, 1);

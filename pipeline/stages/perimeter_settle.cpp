@@ -21,7 +21,7 @@ void move_plane(PlaneOf<std::uint8_t>& plane, int by_x, int by_y, std::uint8_t f
 }
 
 void move_evidence(LineEvidence& e, Point by_px) {
-    constexpr std::uint8_t kMean = 128, kHidden = 255;  // of LineEvidence::planes
+    constexpr std::uint8_t kMean = 128, kHidden = 255;  // of LineEvidence
     const auto cells = [](double px, int step) { return static_cast<int>(std::lround(px / step)); };
     const int fine_x = cells(by_px.x, e.luminance_step_px),
               fine_y = cells(by_px.y, e.luminance_step_px),
@@ -29,10 +29,8 @@ void move_evidence(LineEvidence& e, Point by_px) {
               coarse_y = cells(by_px.y, e.search_step_px);
     move_plane(e.hidden, fine_x, fine_y, 1);
     move_plane(e.drawn, fine_x, fine_y, 0);
-    move_plane(e.planes.front(), fine_x, fine_y, kMean);
-    for (std::size_t k = 1; k < e.planes.size(); ++k)
-        move_plane(e.planes[k], coarse_x, coarse_y, kHidden);
-    for (auto& plane : e.drawn_planes) move_plane(plane, coarse_x, coarse_y, kHidden);
+    move_plane(e.luminance, fine_x, fine_y, kMean);
+    for (auto& plane : e.directions) move_plane(plane, coarse_x, coarse_y, kHidden);
 }
 
 /// Mean probability with which the network draws a line at points, shifted, where the looks see
