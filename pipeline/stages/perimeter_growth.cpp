@@ -789,9 +789,11 @@ std::vector<Candidate> find_changes(const Series& series, const Centreline& ring
     }
     for (Candidate& c : accepted)
         if (old) c.old_line_went = old->went(c.detour, c.change) > 0;
-    // Where the network draws the line, the way between old and new is as clear as the rest: a
-    // third.
-    const double junction = series.drawn ? 1.0 / 3 : 1.0;
+    // Where the network draws the line, the way between old and new is as clear as the rest: of 31
+    // tune series growth was off by half of what a third of the usual doubt states.
+    constexpr double kDrawnJunction = 0.2;
+    const double junction =
+        series.drawn ? std::min(1.0, kDrawnJunction * series.drawn_spread) : 1.0;
     for (Candidate& c : accepted)
         if (shows_walls(series.unit_m))
             c.area_sigma_m2 = junction * junction_sigma_m2(std::abs(signed_area(c.region_px)) *

@@ -23,6 +23,8 @@ struct Series {
     std::vector<int> usable;  ///< scene indices
     double gsd_m = 1, unit_m = 1, resolution_m = 1;
     bool drawn = false;  ///< lines are what the network draws, in the scenes that it has read
+    /// How much farther off what is drawn lies than in images of several bands and .6 m or less.
+    double drawn_spread = 1;
 
     /// Support for lines of direction k in a scene, as LineEvidence::directions[k].
     const PlaneOf<std::uint8_t>& directional(int scene, int k) const {
