@@ -31,6 +31,7 @@ constexpr double kLeastSigma = 0.25;
 /// differs from pixel to pixel is resampling, and both images are smoothed.
 constexpr double kAlikeCoarse = 0.05;
 constexpr int kCoarseBlock = 3;      // px
+constexpr double kGlints = 0.001;    // of the pixels: what is brighter is taken to be as bright
 constexpr double kLattice = 250000;  // pixels that robust statistics are taken on
 
 const Plane* band_of(const std::vector<const Plane*>& planes, const std::vector<BandRole>& roles,
@@ -272,6 +273,21 @@ PairStatistics pair_statistics(const Pair& pair, const SceneInfo& before, const 
                                        std::hypot(plane->at(x + 1, y) - plane->at(x - 1, y),
                                                   plane->at(x, y + 1) - plane->at(x, y - 1)));
         }
+    }
+    if (s.smooth) {
+        const auto brightest = [&](const Plane& a, const Plane& b) {
+            std::vector<float> of_first, of_second;
+            for (int y = step / 2; y < height; y += step)
+                for (int x = step / 2; x < width; x += step)
+                    if (pair.seen.at(x, y) != 0) {
+                        of_first.push_back(a.at(x, y));
+                        of_second.push_back(b.at(x, y));
+                    }
+            return std::min(percentile(of_first, 1 - kGlints), percentile(of_second, 1 - kGlints));
+        };
+        for (std::size_t b = 0; b < pair.bands.first.size(); ++b)
+            s.brightest.push_back(brightest(*pair.bands.first[b], *pair.bands.second[b]));
+        s.brightest_luminance = brightest(pair.luminance_first, pair.luminance_second);
     }
     // Floors: a constant image has no spread, and a spread of nothing must not make noise look like
     // change.
@@ -617,6 +633,15 @@ void structural_evidence(const Plane& first, const Plane& second, const PairStat
     }
 }
 
+/// Means of 3 × 3 pixels, none brighter than the limit.
+void soften(float brightest, Plane& plane) {
+    for (int y = 0; y < plane.height(); ++y) {
+        float* row = plane.row(y);
+        for (int x = 0; x < plane.width(); ++x) row[x] = std::min(row[x], brightest);
+    }
+    box_mean(plane, 1, 1, plane);
+}
+
 /// What gather() works on, kept from piece to piece.
 struct Workspace {
     PieceEvidence evidence;
@@ -643,7 +668,7 @@ const PieceEvidence& gather(const Pair& pair, const PairStatistics& s, const Pie
         load(*pair.bands.second[b], piece, second[b]);
         reconcile(w.doubt, first[b], second[b]);
         if (s.smooth)
-            for (Plane* plane : {&first[b], &second[b]}) box_mean(*plane, 1, 1, *plane);
+            for (Plane* plane : {&first[b], &second[b]}) soften(s.brightest[b], *plane);
     }
     const int blur = s.coarse ? 1 : 2;
     Plane &chi_square = w.chi_square, &u = w.u, &v = w.v;
@@ -687,7 +712,7 @@ const PieceEvidence& gather(const Pair& pair, const PairStatistics& s, const Pie
     load(pair.luminance_second, piece, light_second);
     reconcile(w.doubt, light_first, light_second);
     if (s.smooth)
-        for (Plane* plane : {&light_first, &light_second}) box_mean(*plane, 1, 1, *plane);
+        for (Plane* plane : {&light_first, &light_second}) soften(s.brightest_luminance, *plane);
     const int inset_soft = kHalo - s.window / 2 - s.search - 1;
     box_mean(light_first, 1, inset_soft, soft_first);
     box_mean(light_second, 1, inset_soft, soft_second);

@@ -32,6 +32,9 @@ struct PairStatistics {
     Point shadow_first, shadow_second;  ///< px per metre, away from the sun
     double gsd = 1;
     bool smooth = false;  ///< coarse, and alike but for resampling: on means of 3 × 3 pixels
+    /// Then nothing is brighter than this, band by band: glints are sampled differently every time.
+    std::vector<float> brightest;
+    float brightest_luminance = 0;
     bool coarse = false;  ///< single buildings have no shape, and shadows no length
 };
 

@@ -526,7 +526,7 @@ ChangeMap finish_difference(DifferenceScores& s, const DifferenceOptions& option
                      (coarse_reach > 0 ? kSmoothDeviations : kCoarseDeviations) * map.null_scale;
         if (coarse_reach > 0)
             even_score = std::min(even_score, quantile_of(scores, 1 - kCoarseShare));
-        even_score = std::max(even_score, kCoarseLeast);
+        even_score = std::max(even_score, s.statistics.smooth ? kAlikeLeast : kCoarseLeast);
         map.threshold = even_score + least;
     }
     map.otsu = otsu_threshold(rebinned(scores, 1024));
@@ -536,10 +536,13 @@ ChangeMap finish_difference(DifferenceScores& s, const DifferenceOptions& option
     constexpr double kClearSurface =
         2.3;  // χ²/N of 9: three no-change standard deviations in every variate
     constexpr double kClearestSurface = 5;  // where the evidence saturates: change in any case
+    // Where nearly nothing differs, noise and sharpness are the largest differences: six
+    // deviations.
+    constexpr double kClearAlikeSurface = 3.6;
     const double surface_threshold =
         std::clamp(discovery_threshold(surfaces, surface_location, std::max(surface_scale, 0.05),
                                        options.false_discovery_rate),
-                   kClearSurface, kClearestSurface);
+                   s.statistics.smooth ? kClearAlikeSurface : kClearSurface, kClearestSurface);
     constexpr double kHysteresis =
         1.0;  // log-odds below the threshold that still belong to an object
     constexpr double kSurfaceHysteresis = 0.3;

@@ -48,5 +48,8 @@ inline constexpr double kSmoothDeviations = 8;
 inline constexpr double kCoarseShare = 0.007;
 // Never under this: a share of the pixels always lies above a quantile, changed or not.
 inline constexpr double kCoarseLeast = -2;
+// The same for images that are alike but for resampling: what is not yet change in any pair of the
+// tune cities (theirs begins at 2.7 to 3.6).
+inline constexpr double kAlikeLeast = 2;
 
 }  // namespace fenceline
