@@ -18,7 +18,7 @@ constexpr std::size_t kReused = std::size_t{320} << 20;  ///< of freed planes, a
 
 Overview overview_of(const SceneInfo& info, const Grid& grid, int factor,
                      const GeorefOptions& georef) {
-    GridReader reader(info, grid, {}, georef);
+    GridReader reader(info, grid, {}, georef, Decoding::on_all_threads);
     Overview out = empty_overview(info, grid, factor, reader.band_count());
     const int rows =
         std::max(1, static_cast<int>(kStripSamples / grid.width / reader.band_count()) / factor) *
@@ -74,8 +74,9 @@ AlignOutcome align_pair(const SceneInfo& reference, const SceneInfo& target,
     }
     out.info = target;
     if (out.alignment.status != RegistrationStatus::fail)
-        out.registered = std::make_shared<GridReader>(
-            target, working, out.alignment.target_from_reference, options.georef);
+        out.registered =
+            std::make_shared<GridReader>(target, working, out.alignment.target_from_reference,
+                                         options.georef, Decoding::on_all_threads);
     progress.step(target.id);
     return out;
 }
@@ -89,8 +90,9 @@ AlignOutcome apply_transform(const SceneInfo& reference, const SceneInfo& target
     out.grid = pair_grid(reference, target, area_lonlat, options.observe, options.georef);
     out.alignment.target_from_reference = warp_on_grid(warp, own, out.grid);
     out.info = target;
-    out.registered = std::make_shared<GridReader>(
-        target, with_metric_crs(out.grid), out.alignment.target_from_reference, options.georef);
+    out.registered = std::make_shared<GridReader>(target, with_metric_crs(out.grid),
+                                                  out.alignment.target_from_reference,
+                                                  options.georef, Decoding::on_all_threads);
     progress.step(target.id);
     return out;
 }

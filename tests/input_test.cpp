@@ -261,6 +261,40 @@ TEST(ReadOnGrid, SameBytesForAnyNumberOfThreads) {
     }
 }
 
+TEST(ReadOnGrid, BlocksThatAllThreadsDecodeAreTheSameAndSoIsTheReasonOfADamagedOne) {
+    const TemporaryFolder folder;
+    ImageRecipe recipe;
+    recipe.width = recipe.height = 512;
+    recipe.bands = 2;
+    recipe.creation = {"TILED=YES", "BLOCKXSIZE=64", "BLOCKYSIZE=64", "COMPRESS=DEFLATE"};
+    std::mt19937 random(6);
+    recipe.value = [&](int, int, int) { return random() % 900; };
+    const std::string whole = folder / "a.tif", half = folder / "b.tif";
+    write_image(whole, recipe);
+    const std::string bytes = test::read_bytes(whole);
+    write_text(half, bytes.substr(0, bytes.size() / 2));
+    const Grid grid = utm_grid(500010.3, 4629990.6, 1, 490, 490);
+    const auto read = [&](const std::string& path, Decoding decoding) {
+        return GridReader(probed(path), grid, {}, {}, decoding).read({0, 0, 490, 490});
+    };
+    const GridImage alone = read(whole, Decoding::by_the_reader),
+                    together = read(whole, Decoding::on_all_threads);
+    for (int y = 0; y < grid.height; ++y)
+        for (std::size_t b = 0; b < 2; ++b)
+            ASSERT_EQ(std::memcmp(alone.raster.bands[b].row(y), together.raster.bands[b].row(y),
+                                  490 * sizeof(float)),
+                      0);
+    std::vector<std::string> reasons;
+    for (const Decoding decoding : {Decoding::by_the_reader, Decoding::on_all_threads}) try {
+            read(half, decoding);
+        } catch (const DataError& error) {
+            reasons.emplace_back(error.what());
+        }
+    ASSERT_EQ(reasons.size(), 2U);
+    EXPECT_EQ(reasons[0], reasons[1]);
+    EXPECT_NE(reasons[0].find("its pixels cannot be read: TIFF"), std::string::npos) << reasons[0];
+}
+
 TEST(ReadOnGrid, OutsideIsAReason) {
     const TemporaryFolder folder;
     write_image(folder / "a.tif", {});

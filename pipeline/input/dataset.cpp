@@ -202,7 +202,7 @@ std::string path_fault(const std::string& path) {
     return {};
 }
 
-DatasetPtr open_image(const std::string& path) {
+DatasetPtr open_image(const std::string& path, int decoders) {
     initialise_gdal();
     if (const std::string fault = path_fault(path); !fault.empty()) throw DataError(path, fault);
     std::error_code error;
@@ -216,6 +216,10 @@ DatasetPtr open_image(const std::string& path) {
     const bool product = suffix == ".xml" || suffix == ".til";
     CPLStringList siblings;
     if (!product) siblings = siblings_of(absolute);
+    // For this thread and this call alone; the file's own drivers would each warn of an option that
+    // they do not know.
+    const CPLConfigOptionSetter threads("GDAL_NUM_THREADS", std::to_string(decoders).c_str(),
+                                        false);
     DatasetPtr image(GDALDataset::Open(
         absolute.string().c_str(), GDAL_OF_RASTER | GDAL_OF_READONLY | GDAL_OF_VERBOSE_ERROR,
         kImageDrivers.data(), nullptr, product ? nullptr : siblings.List()));

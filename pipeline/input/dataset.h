@@ -36,8 +36,9 @@ std::string path_fault(const std::string& path);
 /// Opens a raster with the image drivers only and none of the sidecars that move an image
 /// (.aux.xml, world files) or replace its pixels (.ovr). Sizes, blocks, bands and sample types are
 /// checked before any pixel is read: a file that would need more than 256 MiB for one block is
-/// refused. Throws DataError with GDAL's own words.
-DatasetPtr open_image(const std::string& path);
+/// refused. decoders: threads that decode its blocks (GeoTIFF). Throws DataError with GDAL's own
+/// words.
+DatasetPtr open_image(const std::string& path, int decoders = 1);
 
 /// Bands that carry data, 1-based (all but alpha), and the alpha band or 0.
 struct ImageBands {

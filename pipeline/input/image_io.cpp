@@ -3,6 +3,7 @@
 #include <cpl_string.h>
 #include <fmt/format.h>
 #include <openssl/evp.h>
+#include <tbb/task_arena.h>
 
 #include <algorithm>
 #include <array>
@@ -52,9 +53,9 @@ struct Source {
     bool words = false;  // all data bands: 8 or 16 bit whole numbers, neither scaled nor shifted
 };
 
-Source open_source(const std::string& path) {
+Source open_source(const std::string& path, int decoders) {
     Source s;
-    s.image = open_image(path);
+    s.image = open_image(path, decoders);
     s.bands = image_bands(*s.image);
     s.width = s.image->GetRasterXSize();
     s.height = s.image->GetRasterYSize();
@@ -161,12 +162,18 @@ void read_window(const std::string& path, const Source& source, Window w, Source
     // All bands at once: a block of an image that has a pixel's bands together is decoded once.
     void* to = source.words ? static_cast<void*>(out.words.get()) : out.memory.get();
     const std::size_t sample_bytes = source.words ? sizeof(std::uint16_t) : sizeof(float);
-    if (source.image->RasterIO(GF_Read, w.x, w.y, w.width, w.height, to, w.width, w.height,
-                               source.words ? GDT_UInt16 : GDT_Float32,
-                               static_cast<int>(numbers.size()), numbers.data(), 0, 0,
-                               static_cast<GSpacing>(count * sample_bytes), nullptr) != CE_None)
+    const auto read_bands = [&](GDALDataset& image) {
+        return image.RasterIO(GF_Read, w.x, w.y, w.width, w.height, to, w.width, w.height,
+                              source.words ? GDT_UInt16 : GDT_Float32,
+                              static_cast<int>(numbers.size()), numbers.data(), 0, 0,
+                              static_cast<GSpacing>(count * sample_bytes), nullptr) == CE_None;
+    };
+    if (!read_bands(*source.image)) {
+        // Threads that decode keep the reason to themselves: one alone says it.
+        if (!messages.failed()) read_bands(*open_image(path));
         throw DataError(path, "its pixels cannot be read: " + messages.text(),
                         "the file is damaged or incomplete");
+    }
     if (source.mask != nullptr) {
         read(*source.mask, out.valid.data(), GDT_Byte);
         // Half transparent or less: what lies under it is not the ground alone.
@@ -530,14 +537,16 @@ GridReader::~GridReader() = default;
 GridReader::GridReader(GridReader&&) noexcept = default;
 
 GridReader::GridReader(const SceneInfo& info, const Grid& grid, const Warp& warp,
-                       const GeorefOptions& options)
+                       const GeorefOptions& options, Decoding decoding)
     : impl_(std::make_unique<Impl>()) {
     Impl& i = *impl_;
     i.info = info;
     i.grid = grid;
     i.warp = warp;
     i.options = options;
-    i.source = open_source(info.path);
+    i.source = open_source(info.path, decoding == Decoding::on_all_threads
+                                          ? tbb::this_task_arena::max_concurrency()
+                                          : 1);
     i.georeference = std::make_unique<Georeference>(info.path, *i.source.image, options);
     if (i.source.bands.data.empty())
         throw DataError(info.path, "it has no data band, only transparency");

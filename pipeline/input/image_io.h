@@ -47,13 +47,17 @@ struct GridImage {
 /// offset applies, else 32-bit float.
 enum class SampleType { u8, u16, f32 };
 
+/// Who decodes the blocks of a window: the thread that asks for it, or all of them. The latter pays
+/// where one image is read at a time.
+enum class Decoding { by_the_reader, on_all_threads };
+
 /// An image that is read onto one window of a grid after the other, the file staying open: what
 /// read_on_grid() does, for grids that are too large to hold. Values do not depend on the windows.
 class GridReader {
   public:
     /// Throws DataError (unreadable, no georeference, far too fine for the grid).
     GridReader(const SceneInfo& info, const Grid& grid, const Warp& warp,
-               const GeorefOptions& georef);
+               const GeorefOptions& georef, Decoding decoding = Decoding::by_the_reader);
     ~GridReader();
     GridReader(GridReader&&) noexcept;
     GridReader& operator=(GridReader&&) = delete;
