@@ -462,6 +462,38 @@ TEST(MeasureIntervals, GrowthHoldsTheTruthWithWrongStretchesWhereTheLinesMeet) {
     EXPECT_LT(1.96 * junction_sigma_m2(4000), 0.05 * 4000);
 }
 
+TEST(MeasureIntervals, GrowthHoldsTheTruthWhereEitherLineIsOffByItsOwn) {
+    LineErrors errors;
+    errors.normal_sigma_m = 0.25, errors.bias_sigma_m = 0.12;
+    errors.own_bias_m = 0.3, errors.own_bias_before_m = 0.5;
+    const double before_m2 = 90000, length_m = 1430, after_m2 = 123000, after_length_m = 1680,
+                 shared_m = 900, truth = after_m2 / before_m2;
+    LineErrors shared_alone = errors;
+    shared_alone.own_bias_m = shared_alone.own_bias_before_m = 0;
+    std::mt19937 random(9);
+    std::normal_distribution<double> normal;
+    int held = 0, held_alone = 0, area_held = 0;
+    for (int trial = 0; trial < 2000; ++trial) {
+        const double both_m = 0.13 * normal(random);
+        const double before = before_m2 + (both_m + 0.5 * normal(random)) * length_m,
+                     after = after_m2 + (both_m + 0.3 * normal(random)) * after_length_m;
+        const auto holds = [&](const LineErrors& e) {
+            const Interval ci =
+                area_ratio_interval(before, length_m, after, after_length_m, shared_m, e);
+            return ci.low <= truth && truth <= ci.high ? 1 : 0;
+        };
+        held += holds(errors);
+        held_alone += holds(shared_alone);
+        const Interval area = measure_intervals(after, after_length_m, errors).area;
+        area_held += area.low <= after_m2 && after_m2 <= area.high ? 1 : 0;
+    }
+    EXPECT_GE(held, 1860);
+    EXPECT_LE(held, 1980);
+    EXPECT_LT(held_alone, 1500);
+    EXPECT_GE(area_held, 1860);
+    EXPECT_LE(area_held, 1980);
+}
+
 TEST(MeasureIntervals, UnseenStretchesWidenAndHiddenOnesOnlyUpwards) {
     LineErrors errors;
     const auto plain = measure_intervals(1e6, 4000, errors).area;

@@ -39,11 +39,11 @@ double junction_sigma_m2(double region_m2) {
 }
 
 MeasureIntervals measure_intervals(double area_m2, double length_m, const LineErrors& errors) {
-    double variance = stretch_variance(length_m, errors) +
-                      std::pow(bias_sigma(errors) * length_m, 2) +
+    const double bias = std::hypot(bias_sigma(errors), errors.own_bias_m);
+    double variance = stretch_variance(length_m, errors) + std::pow(bias * length_m, 2) +
                       errors.area_sigma_m2 * errors.area_sigma_m2;
     double length_var =
-        length_variance(length_m, errors) + std::pow(2 * std::numbers::pi * bias_sigma(errors), 2);
+        length_variance(length_m, errors) + std::pow(2 * std::numbers::pi * bias, 2);
     double hidden_growth = 0;
     for (const double gap : errors.bridged_m) {
         variance += std::pow(0.067 * gap * gap, 2);
@@ -76,7 +76,9 @@ Interval area_ratio_interval(double area_before_m2, double length_before_m, doub
                       by_shared * by_shared * stretch_variance(shared_m, errors) +
                       by_after * by_after * stretch_variance(length_after_m - shared_m, errors) +
                       by_before * by_before * stretch_variance(length_before_m - shared_m, errors) +
-                      std::pow(by_after * errors.area_sigma_m2, 2);
+                      std::pow(by_after * errors.area_sigma_m2, 2) +
+                      std::pow(by_after * errors.own_bias_m * length_after_m, 2) +
+                      std::pow(by_before * errors.own_bias_before_m * length_before_m, 2);
     for (const double gap : errors.bridged_m) variance += std::pow(by_after * 0.067 * gap * gap, 2);
     for (const double gap : errors.hidden_m) variance += std::pow(by_after * 0.067 * gap * gap, 2);
     for (const double gap : errors.bridged_before_m)

@@ -10,9 +10,11 @@ namespace fenceline {
 
 /// How well a line is known. Lengths in metres.
 struct LineErrors {
-    double normal_sigma_m = 2;        ///< noise across the line, 1 sigma
-    double correlation_m = 30;        ///< its correlation length along the line
-    double bias_sigma_m = 1;          ///< shift outwards of the whole line, 1 sigma
+    double normal_sigma_m = 2;  ///< noise across the line, 1 sigma
+    double correlation_m = 30;  ///< its correlation length along the line
+    double bias_sigma_m = 1;    ///< shift outwards of the whole line, 1 sigma
+    double own_bias_m = 0;  ///< the same, but not shared with other dates: few looks show the line
+    double own_bias_before_m = 0;     ///< for ratios: that of the line before
     double resolution_m = 0.5;        ///< true pixel size
     double registration_sigma_m = 0;  ///< local misplacement that is left after registration
     double area_sigma_m2 = 0;  ///< of ground gained or lost, beyond the line's own noise: where its
@@ -36,11 +38,11 @@ struct MeasureIntervals {
 double junction_sigma_m2(double region_m2);
 
 /// 95 % intervals of area and length. METHODS.md 5: sigma_A² = sigma_n²·P·2L + (b·P)², sigma_n and
-/// b widened by the pixel (0.1 of it as bias, 0.3 as noise) and by registration (noise); an unseen
-/// stretch of length g may belly out by a tenth of it (variance (0.067 g²)²); a hidden one may hide
-/// growth: the upper bound gets another quarter of its square. What a search has found may be up to
-/// 6 % longer (the length of the new stretch fell short by 0 to 5 % on tuned series, camp25 seeds
-/// 123-126).
+/// b (shared and own together) widened by the pixel (0.1 of it as bias, 0.3 as noise) and by
+/// registration (noise); an unseen stretch of length g may belly out by a tenth of it (variance
+/// (0.067 g²)²); a hidden one may hide growth: the upper bound gets another quarter of its square.
+/// What a search has found may be up to 6 % longer (the length of the new stretch fell short by 0
+/// to 5 % on tuned series, camp25 seeds 123-126).
 MeasureIntervals measure_intervals(double area_m2, double length_m, const LineErrors& errors);
 
 /// 95 % interval of the ratio area_after / area_before when both lines share the stretch shared_m
