@@ -195,5 +195,40 @@ TEST(AlignModel, BentFieldGrowsBeyondTheCrestOfAWave) {
     EXPECT_LT(worst, 0.2);
 }
 
+TEST(AlignModel, WindowsThatAreLeftOutTogetherDisputeTheirGround) {
+    const Frame frame{600, 600, 48};
+    // East of a fault everything lies 3 px further down: no field follows that. One window in the
+    // west has matched something else.
+    std::vector<Match> matches = windows_of(frame, [](Point p) {
+        return Point{2, p.x > 430 ? 4.0 : 1.0};
+    });
+    // Bright and dark everywhere, unlike crowns.
+    for (std::size_t i = 0; i < matches.size(); ++i) matches[i].brightness = i % 2;
+    Match& astray = matches[19 * 9 + 4];
+    astray.target_px = astray.target_px + Point{2, -2};
+    FitOptions options;
+    options.tolerance_px = 2;
+    options.floor_px = 0.24;
+    options.stiffness = {10};  // nothing that bends as sharply
+    options.shared = 4;
+    const Fit found = fit(matches, frame, options);
+    ASSERT_TRUE(found.ok);
+    EXPECT_FALSE(astray.kept);
+    EXPECT_EQ(astray.disputed_px, 0);
+    int left_out = 0, disputed = 0;
+    for (const Match& m : matches) {
+        if (m.reference_px.x < 400) {
+            EXPECT_EQ(m.disputed_px, 0) << m.reference_px.x << ", " << m.reference_px.y;
+        } else if (m.reference_px.x > 460 && !m.kept) {
+            left_out += 1;
+            if (m.disputed_px <= 0) continue;
+            disputed += 1;
+            EXPECT_NEAR(m.disputed_px, distance(found.warp(m.reference_px), m.target_px), 1e-9);
+        }
+    }
+    EXPECT_GE(left_out, 60);
+    EXPECT_GE(disputed, 0.9 * left_out);
+}
+
 }  // namespace
 }  // namespace fenceline

@@ -178,17 +178,21 @@ void take_fit(const Fit& found, const std::vector<Match>& matches, const Grid& g
              : 0;
     const double crowns_px = held_out_px(matches, true);
     out.residual = {found.sigma_spacing_px, found.sigma_columns, found.sigma_rows, {}};
+    out.disputed = out.residual;
     for (int j = 0; j < found.sigma_rows; ++j)
         for (int i = 0; i < found.sigma_columns; ++i) {
             const Point p{i * found.sigma_spacing_px, j * found.sigma_spacing_px};
-            double any = 1e18, ground = 1e18, window = 1e18;
+            double any = 1e18, ground = 1e18, window = 1e18, dispute = 1e18, disputed_px = 0;
             for (const Match& m : matches) {
                 const Point d = p - m.reference_px;
                 window = std::min(window, dot(d, d));
+                if (m.disputed_px > 0 && dot(d, d) < dispute)
+                    dispute = dot(d, d), disputed_px = m.disputed_px;
                 if (!m.kept) continue;
                 any = std::min(any, dot(d, d));
                 if (!m.canopy) ground = std::min(ground, dot(d, d));
             }
+            const double contrary = dispute < any ? disputed_px / std::numbers::sqrt2 : 0.0;
             any = std::sqrt(any), ground = std::sqrt(ground);
             const double scatter =
                 optimism *
@@ -201,8 +205,9 @@ void take_fit(const Fit& found, const std::vector<Match>& matches, const Grid& g
                                  std::sqrt(beyond * (beyond + 0.8));
             const double under = any < ground ? std::max(0.0, ground / reach - 0.35) : 0.0;
             const double crowns = kCrowns * crowns_px * std::pow(under, 0.85);
+            out.disputed.sigma_m.push_back(static_cast<float>(gsd * contrary));
             out.residual.sigma_m.push_back(
-                static_cast<float>(gsd * std::hypot(scatter, drift, crowns)));
+                static_cast<float>(gsd * std::hypot(std::hypot(scatter, drift, crowns), contrary)));
         }
 }
 

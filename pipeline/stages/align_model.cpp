@@ -700,6 +700,35 @@ constexpr double kCommon = 6.5e-3;  ///< of floor_px: .0015 px at full resolutio
 constexpr int kFewWindows = 60;     ///< no layers are looked for among fewer
 constexpr double kFollow = 0.8;     ///< of the dark windows that follow a field without crowns
 
+/// Windows of open ground that the model leaves out and that say the same as others around them,
+/// left out, too, and more of them than are kept there: what they show is real (a bend that the
+/// field did not follow beyond a crest), whatever it is. Sets disputed_px.
+void find_disputes(std::vector<Match>& matches, const Warp& warp, const FitOptions& options) {
+    constexpr double kAround = 0.6, kAlike = 0.6;
+    constexpr int kLike = 4;
+    const double around = kAround * options.block_px;
+    const auto off = [&](const Match& m) { return m.target_px - warp(m.reference_px); };
+    for (Match& m : matches) {
+        m.disputed_px = 0;
+        if (!m.passed || m.kept || !m.ground) continue;
+        const Point own = off(m);
+        if (norm(own) < options.floor_px) continue;
+        int alike = 0, kept = 0;
+        for (const Match& other : matches) {
+            if (&other == &m || !other.passed || !other.ground ||
+                distance(other.reference_px, m.reference_px) > around)
+                continue;
+            const Point theirs = off(other);
+            kept += other.kept ? 1 : 0;
+            alike +=
+                !other.kept && distance(theirs, own) <= kAlike * std::max(norm(theirs), norm(own))
+                    ? 1
+                    : 0;
+        }
+        if (alike >= kLike && alike > kept) m.disputed_px = norm(own);
+    }
+}
+
 }  // namespace
 
 Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& options) {
@@ -744,12 +773,14 @@ Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& optio
     double canopy_squares = 0;
     for (std::size_t i = 0; i < matches.size(); ++i) {
         matches[i].kept = use[i] != 0;
+        matches[i].ground = seeds[i] != 0 || !layered;
         matches[i].residual_px = std::isfinite(held.residual[i]) ? held.residual[i] : 0;
         out.kept += use[i] != 0 ? 1 : 0;
         matches[i].canopy = use[i] != 0 && prior[i] < 1;
         if (matches[i].canopy)
             out.canopy += 1, canopy_squares += dot(matches[i].lean_px, matches[i].lean_px);
     }
+    find_disputes(matches, out.warp, options);
     out.lean_px = std::sqrt(canopy_squares / std::max(1, out.canopy));
     // Calibrated on warped real tiles (benchmarks/RESULTS.md).
     const double calibration = out.choice.model == Model::local ? 0.62 : 0.85;

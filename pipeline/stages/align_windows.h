@@ -16,6 +16,9 @@ struct Match {
     bool passed = false;                   ///< every test that one window can take alone
     double residual_px = 0;                ///< held out
     bool kept = false;
+    bool ground = false;     ///< the fit does not take it for crowns
+    double disputed_px = 0;  ///< left out by the fit, but its like around it say the same: how far
+                             ///< they are from the model; 0 otherwise
     /// Kept for its share of the field's shape only: it shows crowns, and target_px has their
     /// common lean taken off.
     bool canopy = false;
