@@ -123,7 +123,8 @@ double own_bias_m(const Series& series, std::span<const int> looks,
         return look.won > 0 && look.won >= kShowsAll * static_cast<double>(look.pieces.size());
     });
     const double times = kEnough / static_cast<double>(std::max<std::ptrdiff_t>(1, clear));
-    return kDrawnBias * series.drawn_spread * std::sqrt(std::max(0.0, times * times - 1));
+    return series.options.shared_bias_m * kDrawnBias * series.drawn_spread *
+           std::sqrt(std::max(0.0, times * times - 1));
 }
 
 LineErrors errors_of(const Series& series, double line_sigma_m,
