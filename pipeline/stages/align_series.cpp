@@ -224,6 +224,8 @@ SeriesSolution align_series(const Grid& grid, std::vector<Alignment> star, int r
                 gsd * out.variance_factor * std::sqrt(node.variance[static_cast<std::size_t>(u)])));
         }
         a.residual = std::move(residual);
+        a.disputed =
+            {};  // it is in what was observed, and no part of this field that could be told
         if (largest > kWorthPx) {
             LocalField& local = a.target_from_reference.local;
             if (local.columns == 0) {

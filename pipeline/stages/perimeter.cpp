@@ -218,7 +218,8 @@ void raise_all(const Series& series, std::span<LineEvidence> evidence) {
                          series.sun_px[static_cast<std::size_t>(i)], series.drawn);
 }
 
-/// An epoch's ring, of this size, with what a scene shows of it.
+/// An epoch's ring, of this size, with what a scene shows of it. The epoch keeps the gaps of the
+/// scene that shows it best (best_gaps_m).
 TracedPerimeter measured(const Series& series, int scene, Epoch& epoch, const GeodesicMeasure& size,
                          const Presence& look) {
     TracedPerimeter p;

@@ -98,7 +98,7 @@ double effective_resolution(const Ground& ground, double gsd_m) {
     return gsd_m * static_cast<double>(bins) / static_cast<double>(last);
 }
 
-/// Sums over square cells of what is seen, and of what lies around them.
+/// Luminance around square cells: mean and standard deviation of what is seen.
 struct Surroundings {
     int cell_px = 1;
     Plane mean, deviation;  ///< per cell, within the window around it
