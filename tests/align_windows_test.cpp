@@ -203,7 +203,7 @@ TEST(AlignModel, WindowsThatAreLeftOutTogetherDisputeTheirGround) {
         return Point{2, p.x > 430 ? 4.0 : 1.0};
     });
     // Bright and dark everywhere, unlike crowns.
-    for (std::size_t i = 0; i < matches.size(); ++i) matches[i].brightness = i % 2;
+    for (std::size_t i = 0; i < matches.size(); ++i) matches[i].brightness = i % 2 == 0 ? 0 : 1;
     Match& astray = matches[19 * 9 + 4];
     astray.target_px = astray.target_px + Point{2, -2};
     FitOptions options;
