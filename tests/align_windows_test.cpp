@@ -171,6 +171,16 @@ std::vector<Match> windows_of(const Frame& frame, Point (*displacement)(Point)) 
     return out;
 }
 
+FitOptions
+options_of_fine_windows() {  // as register_pair fits windows of 128 px at full resolution
+    FitOptions options;
+    options.tolerance_px = 2;
+    options.floor_px = 0.24;
+    options.stiffness = {10, 1, 0.1, 0.01};
+    options.shared = 4;
+    return options;
+}
+
 TEST(AlignModel, BentFieldGrowsBeyondTheCrestOfAWave) {
     const Frame frame{600, 600, 48};
     // Two waves of 496 px and 1 px each. Without what grow forgives for the bend, 206 join and the
@@ -180,11 +190,7 @@ TEST(AlignModel, BentFieldGrowsBeyondTheCrestOfAWave) {
                      b = std::sin(0.01250 * p.x + 0.00196 * p.y - 2.279);
         return Point{2 - 0.788 * a - 0.528 * b, 1 + 0.599 * a - 0.837 * b};
     });
-    FitOptions options;  // as register_pair fits windows of 128 px at full resolution
-    options.tolerance_px = 2;
-    options.floor_px = 0.24;
-    options.stiffness = {10, 1, 0.1, 0.01};
-    options.shared = 4;
+    const FitOptions options = options_of_fine_windows();
     const Fit found = fit(matches, frame, options);
     ASSERT_TRUE(found.ok);
     EXPECT_EQ(found.choice.model, Model::local);
@@ -228,6 +234,51 @@ TEST(AlignModel, WindowsThatAreLeftOutTogetherDisputeTheirGround) {
     }
     EXPECT_GE(left_out, 60);
     EXPECT_GE(disputed, 0.9 * left_out);
+}
+
+TEST(AlignModel, WindowsBeyondACrestAreAskedTogether) {
+    const Frame frame{448, 416, 48};
+    // Two waves of some 400 and 370 px and 1 px each, that grow does not follow: half of the
+    // windows stay out.
+    const auto displacement = [](Point p) {
+        const double a = std::sin(0.01563 * p.x - 0.00217 * p.y + 2.698),
+                     b = std::sin(0.01638 * p.x + 0.00408 * p.y + 1.570);
+        return Point{2 + 0.895 * a + 0.426 * b, 1 + 0.422 * a - 0.894 * b};
+    };
+    std::vector<Match> matches = windows_of(frame, displacement);
+    FitOptions options = options_of_fine_windows();
+    Fit found = fit(matches, frame, options);
+    ASSERT_TRUE(found.ok);
+    ASSERT_LT(2 * found.kept, static_cast<int>(matches.size()) + 1);
+    EXPECT_EQ(found.admitted.count, 0);
+    options.admit = true;
+    found = fit(matches, frame, options);
+    ASSERT_TRUE(found.ok);
+    EXPECT_EQ(found.kept, static_cast<int>(matches.size()));
+    EXPECT_EQ(2 * found.admitted.count, static_cast<int>(matches.size()));
+    EXPECT_LT(found.admitted.noise_px, admitted_limit_px(found.admitted, options));
+    double worst = 0;
+    for (const Match& m : matches)
+        worst = std::max(worst, distance(found.warp(m.reference_px),
+                                         m.reference_px + displacement(m.reference_px)));
+    EXPECT_LT(worst, 0.2);
+}
+
+TEST(AlignModel, CrownsThatLeanTogetherAreNotTakenForABend) {
+    const Frame frame{448, 416, 48};
+    std::vector<Match> matches = windows_of(frame, [](Point) { return Point{2, 1}; });
+    std::mt19937 random(11);
+    std::normal_distribution<double> heights(0, 0.12);
+    for (Match& m : matches)
+        if (m.reference_px.x > 224)
+            m.target_px = m.target_px + Point{1.2 + heights(random), 0.4 + heights(random)};
+    FitOptions options = options_of_fine_windows();
+    options.admit = true;
+    const Fit found = fit(matches, frame, options);
+    ASSERT_TRUE(found.ok);
+    EXPECT_TRUE(found.admitted.count == 0 ||
+                found.admitted.noise_px > admitted_limit_px(found.admitted, options))
+        << found.admitted.count << " let in, " << found.admitted.noise_px << " px";
 }
 
 }  // namespace

@@ -364,16 +364,25 @@ Alignment register_pair(const AlignImage& target, const AlignImage& reference,
         }
         // Once is enough where the model hardly moves; a bent field is looked at again through what
         // was found, until nothing in a window is bent any more.
-        for (int round = 0; round < (last ? 4 : 1); ++round) {
-            Harvest h;
-            const Fit f = attempt(
-                warp, round == 0 ? 3 : 2,
-                last ? std::vector<double>{10, 1, 0.1, 0.01} : std::vector<double>{1, 0.1}, h);
-            found = f, harvested = std::move(h);
-            if (!f.ok) break;
-            const double change = change_of(harvested.matches, warp, f.warp);
-            warp = f.warp;
-            if (change < 0.15 * step * search.sigma) break;
+        const auto settle_from = [&](Warp from) {
+            for (int round = 0; round < (last ? 4 : 1); ++round) {
+                Harvest h;
+                const Fit f = attempt(
+                    from, round == 0 ? 3 : 2,
+                    last ? std::vector<double>{10, 1, 0.1, 0.01} : std::vector<double>{1, 0.1}, h);
+                found = f, harvested = std::move(h);
+                if (!f.ok) break;
+                const double change = change_of(harvested.matches, from, f.warp);
+                warp = from = f.warp;
+                if (change < 0.15 * step * search.sigma) break;
+            }
+        };
+        const Warp start = warp;
+        fitting.admit = true;
+        settle_from(start);
+        if (found.admitted.noise_px > admitted_limit_px(found.admitted, fitting)) {
+            fitting.admit = false;
+            settle_from(start);
         }
         if (!found.ok || last) break;
     }

@@ -1,17 +1,14 @@
 #include "stages/align_model.h"
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <initializer_list>
 #include <limits>
 #include <numbers>
 #include <numeric>
 #include <random>
 
 #include "core/parallel.h"
-#include "kernels/band_system.h"
 
 namespace fenceline {
 
@@ -34,248 +31,28 @@ namespace {
 /// Mean log likelihood a match that a simpler model may be worse by (about 3 % in the residual).
 constexpr double kSimplerIsWorth = 0.06;
 
-double median_of(std::vector<double> values) {
-    if (values.empty()) return 0;
-    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-    std::nth_element(values.begin(), middle, values.end());
-    return *middle;
-}
-
-/// Weighted least squares of a global model on target_px; coordinates are centred and scaled for
-/// the normal equations. weight 0: not used. False when the points do not hold it.
-bool solve_global(const std::vector<Match>& matches, const std::vector<double>& weight, Model model,
-                  const Frame& frame, Affine& out) {
-    const int unknowns = model == Model::translation ? 2 : model == Model::similarity ? 4 : 6;
-    using Row = Eigen::Matrix<double, 6, 1>;
-    Eigen::Matrix<double, 6, 6> normal = Eigen::Matrix<double, 6, 6>::Zero();
-    Row right = Row::Zero();
-    const Point centre = frame.centre();
-    const double scale = frame.scale();
-    double used = 0;
-    for (std::size_t i = 0; i < matches.size(); ++i) {
-        if (weight[i] <= 0) continue;
-        used += 1;
-        const double x = (matches[i].reference_px.x - centre.x) / scale,
-                     y = (matches[i].reference_px.y - centre.y) / scale;
-        const Point shift = matches[i].target_px - matches[i].reference_px;
-        Row a = Row::Zero(), b = Row::Zero();
-        a(0) = 1, b(1) = 1;
-        if (model == Model::similarity) a(2) = x, a(3) = -y, b(2) = y, b(3) = x;
-        if (model == Model::affine || model == Model::local) a(2) = x, a(3) = y, b(4) = x, b(5) = y;
-        normal.noalias() += weight[i] * (a * a.transpose() + b * b.transpose());
-        right += weight[i] * (shift.x * a + shift.y * b);
-    }
-    if (2 * used < unknowns) return false;
-    using System = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, 6, 6>;
-    const System part = normal.topLeftCorner(unknowns, unknowns);
-    const Eigen::LDLT<System> solver(part);
-    if (solver.info() != Eigen::Success ||
-        solver.vectorD().minCoeff() < 1e-7 * solver.vectorD().maxCoeff())
-        return false;
-    const Eigen::VectorXd v = solver.solve(right.head(unknowns));
-    double a = 0, b = 0, c = 0, d = 0;  // shift = v0 + [a b; c d] (p - centre)/scale
-    if (model == Model::similarity) a = v(2), b = -v(3), c = v(3), d = v(2);
-    if (model == Model::affine || model == Model::local) a = v(2), b = v(3), c = v(4), d = v(5);
-    a /= scale, b /= scale, c /= scale, d /= scale;
-    out.a = {v(0) - a * centre.x - b * centre.y, 1 + a, b,
-             v(1) - c * centre.x - d * centre.y, c,     1 + d};
-    return true;
-}
-
-/// Lattice nodes are numbered along the shorter side first: the system's band stays narrow.
-int order(int i, int j, const LocalField& field) {
-    return field.rows <= field.columns ? i * field.rows + j : j * field.columns + i;
-}
-
-/// Catmull–Rom weights of the sixteen nodes around a place, as LocalField evaluates them.
-struct NodeWeights {
-    std::array<int, 16> node{};
-    std::array<double, 16> weight{};
-};
-NodeWeights node_weights(Point p, const LocalField& field) {
-    NodeWeights out;
-    const double u =
-        std::clamp(p.x / field.spacing_px, 0.0, static_cast<double>(field.columns - 1));
-    const double v = std::clamp(p.y / field.spacing_px, 0.0, static_cast<double>(field.rows - 1));
-    const int i = std::min(static_cast<int>(u), std::max(0, field.columns - 2)),
-              j = std::min(static_cast<int>(v), std::max(0, field.rows - 2));
-    const auto weights = [](double t) {
-        return std::array<double, 4>{
-            0.5 * (-t + 2 * t * t - t * t * t), 0.5 * (2 - 5 * t * t + 3 * t * t * t),
-            0.5 * (t + 4 * t * t - 3 * t * t * t), 0.5 * (-t * t + t * t * t)};
-    };
-    const auto wu = weights(u - i), wv = weights(v - j);
-    for (int b = 0; b < 4; ++b)
-        for (int a = 0; a < 4; ++a) {
-            const auto k = static_cast<std::size_t>(4 * b + a);
-            out.node[k] = order(std::clamp(i + a - 1, 0, field.columns - 1),
-                                std::clamp(j + b - 1, 0, field.rows - 1), field);
-            out.weight[k] = wu[static_cast<std::size_t>(a)] * wv[static_cast<std::size_t>(b)];
-        }
-    return out;
-}
-
-/// A local field and what its matches leave open.
-struct LocalSolution {
-    LocalField field;
-    int band = 0;
-    std::vector<double>
-        inverse;  ///< of the normal equations, within the band; empty: not asked for
-    /// Variance of the field at a place, in units of the noise variance of one match and axis.
-    double variance(Point p) const {
-        const NodeWeights at = node_weights(p, field);
-        double sum = 0;
-        for (std::size_t i = 0; i < 16; ++i)
-            for (std::size_t j = 0; j < 16; ++j) {
-                const int low = std::min(at.node[i], at.node[j]),
-                          high = std::max(at.node[i], at.node[j]);
-                sum += at.weight[i] * at.weight[j] *
-                       inverse[static_cast<std::size_t>(low) * static_cast<std::size_t>(band + 1) +
-                               static_cast<std::size_t>(high - low)];
-            }
-        return std::max(0.0, sum);
-    }
-};
-
-/// Discrete thin-plate smoothing (bending energy on the lattice) of what a global model leaves: the
-/// nodes minimise Σ w |f(p) − r|² + stiffness · ∫ f_xx² + 2 f_xy² + f_yy² (per lattice unit). Far
-/// from any point the field goes on straight and, by a small pull, back to the global model.
-bool solve_local(const std::vector<Match>& matches, const std::vector<double>& weight,
-                 const Affine& affine, double stiffness, const Frame& frame, bool with_variance,
-                 LocalSolution& out) {
-    LocalField& field = out.field;
-    field.spacing_px = frame.spacing_px;
-    field.columns = static_cast<int>(std::ceil(frame.width / frame.spacing_px)) + 1;
-    field.rows = static_cast<int>(std::ceil(frame.height / frame.spacing_px)) + 1;
-    const int nodes = field.columns * field.rows;
-    out.band = std::min(nodes - 1, 3 * std::min(field.columns, field.rows) + 3);
-    const auto stride = static_cast<std::size_t>(out.band + 1),
-               size = static_cast<std::size_t>(nodes);
-    std::vector<double> lower(size * stride), x(size), y(size);
-    const auto add = [&](int i, int j, double value) {
-        if (i >= j)  // each pair is offered both ways
-            lower[static_cast<std::size_t>(j) * stride + static_cast<std::size_t>(i - j)] += value;
-    };
-    for (std::size_t m = 0; m < matches.size(); ++m) {
-        if (weight[m] <= 0) continue;
-        const NodeWeights at = node_weights(matches[m].reference_px, field);
-        const Point rest = matches[m].target_px - affine(matches[m].reference_px);
-        for (std::size_t i = 0; i < 16; ++i) {
-            const auto node = static_cast<std::size_t>(at.node[i]);
-            x[node] += weight[m] * at.weight[i] * rest.x;
-            y[node] += weight[m] * at.weight[i] * rest.y;
-            for (std::size_t j = 0; j < 16; ++j)
-                add(at.node[i], at.node[j], weight[m] * at.weight[i] * at.weight[j]);
-        }
-    }
-    const auto node = [&](int i, int j) { return order(i, j, field); };
-    const auto bend = [&](std::initializer_list<std::pair<int, double>> terms, double w) {
-        for (const auto& [a, wa] : terms)
-            for (const auto& [b, wb] : terms) add(a, b, w * wa * wb);
-    };
-    for (int j = 0; j < field.rows; ++j)
-        for (int i = 0; i < field.columns; ++i) {
-            add(node(i, j), node(i, j), 5e-3);
-            if (i > 0 && i + 1 < field.columns)
-                bend({{node(i - 1, j), 1}, {node(i, j), -2}, {node(i + 1, j), 1}}, stiffness);
-            if (j > 0 && j + 1 < field.rows)
-                bend({{node(i, j - 1), 1}, {node(i, j), -2}, {node(i, j + 1), 1}}, stiffness);
-            if (i + 1 < field.columns && j + 1 < field.rows)
-                bend({{node(i, j), 1},
-                      {node(i + 1, j), -1},
-                      {node(i, j + 1), -1},
-                      {node(i + 1, j + 1), 1}},
-                     2 * stiffness);
-        }
-    if (!kernels::band_factor(lower.data(), size, stride - 1)) return false;
-    kernels::band_solve(lower.data(), size, stride - 1, x.data());
-    kernels::band_solve(lower.data(), size, stride - 1, y.data());
-    if (with_variance) {
-        out.inverse.resize(lower.size());
-        kernels::band_inverse(lower.data(), size, stride - 1, out.inverse.data());
-    }
-    field.dx.resize(static_cast<std::size_t>(nodes));
-    field.dy.resize(static_cast<std::size_t>(nodes));
-    for (int j = 0; j < field.rows; ++j)
-        for (int i = 0; i < field.columns; ++i) {
-            const auto from = static_cast<std::size_t>(node(i, j)),
-                       to = static_cast<std::size_t>(j * field.columns + i);
-            if (!std::isfinite(x[from]) || !std::isfinite(y[from])) return false;
-            field.dx[to] = static_cast<float>(x[from]);
-            field.dy[to] = static_cast<float>(y[from]);
-        }
-    return true;
-}
-
-/// A model, and what it leaves open when asked.
-struct Solution {
-    Warp warp;
-    LocalSolution local;
-    double variance(Point p) const { return local.inverse.empty() ? 0.0 : local.variance(p); }
-};
-bool solve(const std::vector<Match>& matches, const std::vector<double>& weight, ModelChoice choice,
-           const Frame& frame, bool with_variance, Solution& out) {
-    out = {};
-    if (!solve_global(matches, weight, choice.model, frame, out.warp.affine)) return false;
-    if (choice.model != Model::local) return true;
-    if (!solve_local(matches, weight, out.warp.affine, choice.stiffness, frame, with_variance,
-                     out.local))
-        return false;
-    out.warp.local = out.local.field;
-    return true;
-}
-
-/// Huber's M-estimate (Huber 1964) by reweighting: scale from the MAD, tuning 1.5. weight: what the
-/// matches weighed in the last solution; prior: what they weigh before, by their noise.
-bool solve_robust(const std::vector<Match>& matches, const std::vector<char>& use,
-                  const std::vector<double>& prior, ModelChoice choice, const Frame& frame,
-                  bool with_variance, Solution& solution, std::vector<double>& weight) {
-    const Warp& warp = solution.warp;
-    weight.assign(matches.size(), 0.0);
-    for (std::size_t i = 0; i < matches.size(); ++i) weight[i] = use[i] != 0 ? prior[i] : 0.0;
-    const int rounds = choice.model == Model::local ? 2 : 4;
-    for (int round = 0; round < rounds; ++round) {
-        const bool last = round + 1 == rounds;
-        if (!solve(matches, weight, choice, frame, with_variance && last, solution)) return false;
-        if (last) break;
-        std::vector<double> sizes;
-        for (std::size_t i = 0; i < matches.size(); ++i)
-            if (use[i] != 0)
-                sizes.push_back(std::sqrt(prior[i]) *
-                                distance(matches[i].target_px, warp(matches[i].reference_px)));
-        // The median of a Rayleigh variable is 1.1774 σ.
-        const double limit = 1.5 * std::max(0.01, median_of(sizes) / 1.1774);
-        for (std::size_t i = 0; i < matches.size(); ++i)
-            if (use[i] != 0)
-                weight[i] =
-                    prior[i] *
-                    std::min(1.0,
-                             limit / std::max(1e-9, std::sqrt(prior[i]) *
-                                                        distance(matches[i].target_px,
-                                                                 warp(matches[i].reference_px))));
-    }
-    return true;
-}
-
 /// Folds are made of square blocks, so that a window does not vouch for its neighbours; a match
 /// nearer than buffer_px to a held-out one (more than half of its window shared) is kept out of
 /// that fold's training too.
 struct Folds {
-    int count = 5;
+    int count = 0;
     std::vector<int> of;                      ///< fold of each match
     std::vector<std::vector<char>> training;  ///< per fold: 1 where a match may train
 };
+/// apart: how many blocks on the next of the same fold lies, along rows and along columns; 0: five
+/// folds, a knight's move between their blocks.
 Folds spatial_folds(const std::vector<Match>& matches, const Frame& frame, double block_px,
-                    double buffer_px) {
+                    double buffer_px, int apart = 0) {
     Folds out;
+    out.count = apart > 0 ? apart * apart : 5;
     const double block =
         std::max(8.0, std::min(block_px, std::max(frame.width, frame.height) / 4.0));
     buffer_px = std::min(buffer_px, 0.5 * block);  // a small image must keep something to train on
     for (const Match& match : matches) {
         const int bx = static_cast<int>(match.reference_px.x / block),
                   by = static_cast<int>(match.reference_px.y / block);
-        out.of.push_back((bx + 2 * by) %
-                         out.count);  // neighbours, diagonal ones too, are in different folds
+        // Neighbours, diagonal ones too, are in different folds.
+        out.of.push_back(apart > 0 ? bx % apart + apart * (by % apart) : (bx + 2 * by) % 5);
     }
     out.training.resize(static_cast<std::size_t>(out.count));
     parallel_items(out.count, [&](int fold) {
@@ -431,10 +208,11 @@ std::vector<char> consensus(const std::vector<Match>& matches, const std::vector
             const double area = std::abs(cross(b - a, c - a));
             if (area < 0.02 * frame.width * frame.height) continue;
             for (const auto t : three) weight[t] = 1;
-            Affine affine;
-            const bool solved = solve_global(matches, weight, Model::affine, frame, affine);
+            Solution through;
+            const bool solved = solve(matches, weight, {Model::affine, 0}, frame, false, through);
             for (const auto t : three) weight[t] = 0;
             if (!solved) continue;
+            const Affine& affine = through.warp.affine;
             const double strain = std::max({std::abs(affine.a[1] - 1), std::abs(affine.a[2]),
                                             std::abs(affine.a[4]), std::abs(affine.a[5] - 1)});
             if (strain <= largest_strain) score(affine);
@@ -700,16 +478,16 @@ constexpr double kCommon = 6.5e-3;  ///< of floor_px: .0015 px at full resolutio
 constexpr int kFewWindows = 60;     ///< no layers are looked for among fewer
 constexpr double kFollow = 0.8;     ///< of the dark windows that follow a field without crowns
 
-/// Windows of open ground that the model leaves out and that say the same as others around them,
-/// left out, too, and more of them than are kept there: what they show is real (a bend that the
-/// field did not follow beyond a crest), whatever it is. Sets disputed_px.
-void find_disputes(std::vector<Match>& matches, const Warp& warp, const FitOptions& options) {
+/// Which ground windows, left out by the model, say the same as others around them that are left
+/// out, too: `like` of those at least and, where asked, more than are kept there.
+std::vector<char> left_out_together(const std::vector<Match>& matches, const Warp& warp,
+                                    const FitOptions& options, int like, bool outnumber) {
     constexpr double kAround = 0.6, kAlike = 0.6;
-    constexpr int kLike = 4;
     const double around = kAround * options.block_px;
     const auto off = [&](const Match& m) { return m.target_px - warp(m.reference_px); };
-    for (Match& m : matches) {
-        m.disputed_px = 0;
+    std::vector<char> out(matches.size(), 0);
+    for (std::size_t i = 0; i < matches.size(); ++i) {
+        const Match& m = matches[i];
         if (!m.passed || m.kept || !m.ground) continue;
         const Point own = off(m);
         if (norm(own) < options.floor_px) continue;
@@ -725,11 +503,104 @@ void find_disputes(std::vector<Match>& matches, const Warp& warp, const FitOptio
                     ? 1
                     : 0;
         }
-        if (alike >= kLike && alike > kept) m.disputed_px = norm(own);
+        out[i] = alike >= like && (!outnumber || alike > kept) ? 1 : 0;
     }
+    return out;
+}
+
+/// What windows show that are left out together and outnumber the kept ones around them is real (a
+/// bend that the field did not follow), whatever it is. Sets disputed_px.
+void find_disputes(std::vector<Match>& matches, const Warp& warp, const FitOptions& options) {
+    const std::vector<char> disputed = left_out_together(matches, warp, options, 4, true);
+    for (std::size_t i = 0; i < matches.size(); ++i)
+        matches[i].disputed_px =
+            disputed[i] != 0 ? distance(matches[i].target_px, warp(matches[i].reference_px)) : 0.0;
+}
+
+/// A bent field that grows out of an affine ends at a crest of the bend: carried on, it says too
+/// little of what lies beyond, and good windows there never join one by one. Blocks that are held
+/// out leave a hole as wide as the wave, so that they can't choose a field that bends so. What is
+/// left out together is therefore asked together: the stiffest field that holds four fifths of it
+/// beside what was in use, as closely as that was held before. Whether crowns were let in so, which
+/// lean together but scatter, is told by how closely the field holds the new ones: see
+/// admitted_limit_px. Returns what was let in.
+Admitted admit_together(std::vector<Match>& matches, const Frame& frame, const FitOptions& options,
+                        Agreement& agreed) {
+    constexpr double kNoisier = 1.5, kQuiet = 0.15, kHold = 0.8, kLost = 0.05;
+    constexpr int kRounds = 6, kLike = 2, kApart = 5;
+    constexpr std::ptrdiff_t kFewest = 3;
+    if (!agreed.ok || agreed.choice.model != Model::local) return {};
+    const std::vector<double> even(matches.size(), 1.0);
+    std::vector<double> weight;
+    Solution solution;
+    if (!solve_robust(matches, agreed.use, even, agreed.choice, frame, true, solution, weight))
+        return {};
+    const double noise =
+        std::max(kNoisier * noise_left(matches, agreed.use, solution), kQuiet * options.floor_px);
+    for (std::size_t i = 0; i < matches.size(); ++i)
+        matches[i].kept = agreed.use[i] != 0, matches[i].ground = true;
+    const std::vector<char> asked =
+        left_out_together(matches, solution.warp, options, kLike, false);
+    const auto number = std::count(asked.begin(), asked.end(), 1),
+               before = std::count(agreed.use.begin(), agreed.use.end(), 1);
+    if (number < kFewest) return {};
+    std::vector<char> both = agreed.use;
+    for (std::size_t i = 0; i < both.size(); ++i) both[i] = both[i] != 0 || asked[i] != 0 ? 1 : 0;
+    for (const double stiffness : options.stiffness) {
+        const ModelChoice choice{Model::local, stiffness};
+        std::vector<char> use = both;
+        bool solved = true;
+        for (int round = 0; round < kRounds && solved; ++round) {
+            // All count fully: what bends most would weigh least.
+            weight.assign(use.begin(), use.end());
+            solved = solve(matches, weight, choice, frame, true, solution);
+            if (!solved) break;
+            const double now = noise_left(matches, use, solution);
+            bool changed = false;
+            for (std::size_t i = 0; i < matches.size(); ++i) {
+                if (!matches[i].passed) continue;
+                const Point p = matches[i].reference_px;
+                const double limit = std::clamp(3 * now * std::sqrt(1 + solution.variance(p)),
+                                                options.floor_px, options.most_px);
+                const char in = (round == 0 && both[i] != 0) ||
+                                        distance(matches[i].target_px, solution.warp(p)) <= limit
+                                    ? 1
+                                    : 0;
+                changed = changed || in != use[i];
+                use[i] = in;
+            }
+            if (!changed) break;
+        }
+        if (!solved) continue;
+        std::ptrdiff_t held = 0, lost = 0;
+        for (std::size_t i = 0; i < use.size(); ++i) {
+            held += asked[i] != 0 && use[i] != 0 ? 1 : 0;
+            lost += agreed.use[i] != 0 && use[i] == 0 ? 1 : 0;
+        }
+        if (static_cast<double>(held) < kHold * static_cast<double>(number) ||
+            static_cast<double>(lost) > kLost * static_cast<double>(before) ||
+            noise_left(matches, use, solution) > noise)
+            continue;
+        const Admitted found{static_cast<int>(number), noise_left(matches, asked, solution)};
+        if (found.noise_px > 2 * admitted_limit_px(found, options)) return {};
+        // Half windows are held out with what shares three quarters of their ground.
+        const Folds folds =
+            spatial_folds(matches, frame, 0.5 * options.block_px, options.buffer_px, kApart);
+        agreed.choice = choice;
+        agreed.held = hold_out(matches, use, even, folds, choice, frame);
+        agreed.use = std::move(use);
+        return found;
+    }
+    return {};
 }
 
 }  // namespace
+
+double admitted_limit_px(const Admitted& admitted, const FitOptions& options) {
+    // Of few, the scatter itself is known badly.
+    constexpr double kScatter = 0.25;
+    return kScatter * options.floor_px * (1 + 1.5 / std::sqrt(std::max(1.0, 1.0 * admitted.count)));
+}
 
 Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& options) {
     Fit out;
@@ -745,6 +616,7 @@ Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& optio
     const Folds folds = spatial_folds(matches, frame, options.block_px, options.buffer_px);
     const std::vector<char> start = use;
     Agreement agreed = settle(matches, seeds, start, true, folds, frame, options);
+    if (options.admit) out.admitted = admit_together(matches, frame, options, agreed);
     // A field that the dark windows follow like the others is everybody's. Where many of them stay
     // away from it, and share a displacement, they show crowns.
     bool layered = false;
@@ -755,7 +627,7 @@ Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& optio
     if (out.passed >= kFewWindows && follow < kFollow * dark &&
         crowns_lean(matches, seeds, agreed, frame, options)) {
         Agreement ground = settle(matches, seeds, start, false, folds, frame, options);
-        if (ground.ok) agreed = std::move(ground), layered = true;
+        if (ground.ok) agreed = std::move(ground), layered = true, out.admitted = {};
     }
     if (!agreed.ok) return out;
     out.choice = agreed.choice;
@@ -786,15 +658,11 @@ Fit fit(std::vector<Match>& matches, const Frame& frame, const FitOptions& optio
     const double calibration = out.choice.model == Model::local ? 0.62 : 0.85;
     // What all windows of a pair have in common (sampling, the peak's search): per axis.
     const double common = kCommon * options.floor_px;
-    // Noise of one match from what the model leaves at the matches it was fitted to.
-    std::vector<double> left;
-    for (std::size_t i = 0; i < matches.size(); ++i)
-        if (use[i] != 0 && prior[i] == 1) {
-            const Point p = matches[i].reference_px;
-            const Point rest = matches[i].target_px - out.warp(p);
-            left.push_back(dot(rest, rest) / std::max(0.2, 1 - solution.variance(p)));
-        }
-    out.noise_px = std::sqrt(median_of(left) / (2 * std::numbers::ln2));
+    // Noise of one match from what the model leaves at the matches it was fitted to, but for
+    // crowns.
+    std::vector<char> ground(matches.size(), 0);
+    for (std::size_t i = 0; i < matches.size(); ++i) ground[i] = use[i] != 0 && prior[i] == 1;
+    out.noise_px = noise_left(matches, ground, solution);
     // A global model's part, by its unknowns: an affine's grows with the distance from the middle.
     const double slopes = out.choice.model == Model::translation  ? 0
                           : out.choice.model == Model::similarity ? 0.5

@@ -1,30 +1,14 @@
 #pragma once
 
-#include <algorithm>
 #include <vector>
 
-#include "core/warp.h"
-#include "stages/align_windows.h"
+#include "stages/align_field.h"
 
 // The displacement model that windows agree on.
 
 namespace fenceline {
 
-enum class Model { translation, similarity, affine, local };
 const char* name_of(Model model);
-
-/// The grid that models live on.
-struct Frame {
-    int width = 0, height = 0;
-    double spacing_px = 64;  ///< of the local field's lattice
-    Point centre() const { return {0.5 * width, 0.5 * height}; }
-    double scale() const { return 0.5 * std::max(width, height); }
-};
-
-struct ModelChoice {
-    Model model = Model::translation;
-    double stiffness = 0;
-};
 
 struct FitOptions {
     double tolerance_px = 3;                ///< consensus on an affine
@@ -36,12 +20,27 @@ struct FitOptions {
     /// How much larger the standard error is than it were if matches erred independently: windows
     /// overlap, and neighbours see the same shadows.
     double shared = 1;
+    bool admit = false;  ///< windows that are left out together are asked together: see Admitted
 };
+
+/// Windows that a bent field had left out and that were let in together, because one field holds
+/// them beside all others.
+struct Admitted {
+    int count = 0;
+    double noise_px = 0;  ///< of one of them about that field, per axis
+};
+
+/// Crowns that lean beside open ground are let in by a field that bends as sharply, too; but trees
+/// are not of one height, and such windows scatter more. Over this the admitted ones may show
+/// crowns, and the fit is made again without. Set on tune tiles and tune series
+/// (benchmarks/RESULTS.md).
+double admitted_limit_px(const Admitted& admitted, const FitOptions& options);
 
 struct Fit {
     Warp warp;
     ModelChoice choice;
     int kept = 0, passed = 0;
+    Admitted admitted;
     bool layered = false;  ///< crowns were told from open ground
     int canopy = 0;        ///< of the kept ones
     double lean_px = 0;    ///< RMS of what was taken off them
