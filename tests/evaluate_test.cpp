@@ -254,9 +254,13 @@ TEST(Evaluate, PixelCountsByHandAndPooledKappa) {
     EXPECT_EQ(families[0].figures[0].series, 1);
 }
 
+/// What a run says of the scene that the others are registered to.
+const RegistrationSummary kReference{"identity", 0, 0, 0, 0, 0, "pass"};
+
 TEST(Evaluate, TheFrameOfTheReferenceIsAllowedFor) {
     Report report = make_truth(), truth = make_truth();
     move(report, {7, 7.2});
+    report.scenes[0].registration = kReference;
     truth.scenes[0].registration = RegistrationSummary{"affine", 7, 7.2, 0, 0, 0, ""};
     const SeriesScore score = scored(report, truth);
     EXPECT_NEAR(figure(score, "posts_f1"), 1, 1e-12);
@@ -276,7 +280,8 @@ TEST(Evaluate, ADisplacedReferenceIsAllowedForEverywhere) {
     d.linear = {0, -0.004, 0.004, 0};  // 4 mrad: 1.6 m at 400 m
     d.origin_map = d.centre_map + Point{-1000, 1000};
     d.lattice = {500, 5, 5, std::vector<float>(25, 1.0F), std::vector<float>(25, 0.0F)};
-    const Report report = displaced(truth, d);
+    Report report = displaced(truth, d);
+    report.scenes[0].registration = kReference;
     const Point moved = to_map(report.structures[0].position);
     const Point true_place = to_map(truth.structures[0].position) - d.centre_map;
     EXPECT_NEAR(moved.x - d.centre_map.x, true_place.x + 5 + 1 - 0.004 * true_place.y, 1e-6);
@@ -288,10 +293,22 @@ TEST(Evaluate, ADisplacedReferenceIsAllowedForEverywhere) {
     EXPECT_NEAR(figure(score, "area_error"), 0, 1e-9);
 }
 
+TEST(Evaluate, TheTruthItselfIsOnTheGroundAndInNoScenesFrame) {
+    Report truth = make_truth();
+    truth.grid.crs = "EPSG:32652";
+    SceneDisplacement d;
+    d.scene = "s0";
+    d.dx_m = 9;
+    const SeriesScore score = evaluate(truth, truth, {}, "camp", std::vector{d});
+    EXPECT_NEAR(figure(score, "posts_f1"), 1, 1e-12);
+    EXPECT_NEAR(figure(score, "line_completeness_2m"), 1, 1e-9);
+}
+
 /// The truth with known displacements, and a report that removed what they say it should.
 Report with_registration(const Report& truth, const std::vector<SceneDisplacement>& displacements,
                          Point error) {
     Report report = displaced(truth, displacements[0]);
+    report.scenes[0].registration = kReference;
     const Transform to_map("EPSG:4326", truth.grid.crs);
     for (std::size_t i = 1; i < report.scenes.size(); ++i) {
         RegistrationSummary r{"affine", 0, 0, 50, 0.4, 0.6, "pass"};

@@ -987,13 +987,23 @@ Report displaced(const Report& truth, const SceneDisplacement& d) {
     return moved;
 }
 
+namespace {
+
+/// Nothing is in the frame of a reference that nothing was registered to: a report made from the
+/// truth, or by hand, gives the places on the ground.
+bool in_its_frame(const ReportScene& scene) {
+    return scene.role == "reference" && scene.registration.has_value();
+}
+
+}  // namespace
+
 SeriesScore evaluate(const Report& report, const Report& given_truth,
                      const EvaluateOptions& options, const std::string& family,
                      std::span<const SceneDisplacement> displacements,
                      std::span<const SceneConditions> conditions) {
     const SceneDisplacement* of_reference = nullptr;
     for (const auto& scene : report.scenes)
-        if (scene.role == "reference")
+        if (in_its_frame(scene))
             for (const auto& d : displacements)
                 if (d.scene == scene.id) of_reference = &d;
     const Report truth =
@@ -1015,7 +1025,7 @@ SeriesScore evaluate(const Report& report, const Report& given_truth,
     scorer.score.family = family;
     scorer.score.simulated = truth.simulated || report.simulated;
     for (const auto& scene : report.scenes)
-        if (scene.role == "reference" && of_reference == nullptr)
+        if (in_its_frame(scene) && of_reference == nullptr)
             for (const auto& t : truth.scenes)
                 if (t.id == scene.id && t.registration &&
                     (t.registration->dx_m != 0 || t.registration->dy_m != 0)) {

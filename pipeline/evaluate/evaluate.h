@@ -91,8 +91,9 @@ Report displaced(const Report& truth, const SceneDisplacement& displacement);
 /// by assignment (most matches, then nearest). What the truth calls not observable in a scene is
 /// neither hit nor miss there. A report's positions are in the frame of its reference scene: the
 /// truth is displaced as that scene is (displacements; or the registration of the truth's scene,
-/// its true mean shift in m east and north). What is measured per scene is also given by strata:
-/// sensor, GSD, bands, sun, view, season, snow and cloud.
+/// its true mean shift in m east and north). A reference without a registration of its own has no
+/// frame: such a report (truth.json itself) is on the ground. What is measured per scene is also
+/// given by strata: sensor, GSD, bands, sun, view, season, snow and cloud.
 SeriesScore evaluate(const Report& report, const Report& truth, const EvaluateOptions& options,
                      const std::string& family = "",
                      std::span<const SceneDisplacement> displacements = {},
