@@ -50,6 +50,7 @@ class PairReader {
         Strip strip{window.y, window.y + window.height, {}, {}};
         tbb::parallel_invoke([&] { strip.before = before_.read(window); },
                              [&] { strip.after = after_.read(window); });
+        throw_if_abandoned();
         return strip;
     }
 

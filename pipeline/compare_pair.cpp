@@ -130,7 +130,7 @@ CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOpti
     }
     const Grid twin = metric_twin(out.grid);
     Report& report = out.report;
-    report.software = {"fenceline", version(), ""};
+    report.software = {"fenceline", version(), commit()};
     report.simulated = before.simulated || after.simulated;
     report.grid = {short_crs_name(out.grid.crs_wkt), twin.gsd(), out.grid.width, out.grid.height,
                    out.grid.geotransform};
@@ -151,6 +151,7 @@ CompareOutcome compare_pair(SceneInfo before, SceneInfo after, const CompareOpti
             1e-6 * options.large_pair_pixels));
     report.changes =
         changes_of_pair(out.map, out.before.info, out.after.info, with_metric_crs(out.grid));
+    make_outlines_simple(report);
     report.findings = write_findings(report, {});
     return out;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/projection.h"
+#include "core/simple_ring.h"
 
 namespace fenceline {
 namespace {
@@ -20,6 +21,18 @@ const char* name_of(RegistrationStatus status) {
 }
 
 }  // namespace
+
+void make_outlines_simple(Report& report) {
+    constexpr double kStepDeg = 1e-7;  // report.json's decimals
+    const auto simple = [](Ring& ring) {
+        if (Ring clean = simple_ring(ring, kStepDeg); !clean.empty()) ring = std::move(clean);
+    };
+    for (ReportPerimeter& line : report.perimeters)
+        if (line.origin == "traced") simple(line.geometry);
+    for (ReportStructure& structure : report.structures) simple(structure.footprint);
+    for (ReportChange& change : report.changes) simple(change.footprint);
+    for (NotObservable& area : report.not_observable) simple(area.geometry);
+}
 
 ReportScene report_scene(const SceneInfo& info) {
     ReportScene scene;

@@ -25,6 +25,11 @@ ReportScene report_scene(const SceneInfo& info, double usable_fraction, bool ref
                          const Grid& grid = {});
 RegistrationSummary registration_summary(const Alignment& alignment, const Grid& grid = {});
 
+/// Rounds what was found to 1e-7 degrees (1 cm) and cuts off the little loops that lines close to
+/// each other make there, so that every outline is a valid polygon. Lines drawn by hand stay as
+/// they are.
+void make_outlines_simple(Report& report);
+
 /// Tie points with their places; grid: the one that the alignment was made on, with a CRS.
 std::vector<TiePointRecord> tie_point_records(const std::string& scene, const Alignment& alignment,
                                               const Grid& grid);

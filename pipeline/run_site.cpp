@@ -662,17 +662,20 @@ SiteRun run_site(const Site& site, std::vector<SceneInfo> scenes, const RunOptio
     Tracks tracks = track(evidence, series.grid, options.structures, options.track);
 
     Report& report = run.report;
-    report.software = {"fenceline", version(), ""};
+    report.software = {"fenceline", version(), commit()};
     report.site = site;
     report.grid = {short_crs_name(series.grid.crs_wkt), series.grid.gsd(), series.grid.width,
                    series.grid.height, series.grid.geotransform};
     report.scenes = report_scenes(series);
     for (const Member& member : series.members)
         report.simulated = report.simulated || member.info.simulated;
+    for (const SceneInfo& info : series.left_out)
+        report.simulated = report.simulated || info.simulated;
     report.perimeters = report_perimeters(evidence.perimeter, lines.given, series);
     report.structures = std::move(tracks.structures);
     report.changes = std::move(tracks.changes);
     report.not_observable = std::move(tracks.not_observable);
+    make_outlines_simple(report);
     report.findings =
         write_findings(report, evidence.perimeter, options.perimeter.min_change_share);
 

@@ -1,15 +1,21 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <limits>
 #include <numeric>
 #include <random>
 #include <set>
+#include <thread>
 
 #include "core/assignment.h"
+#include "core/error.h"
 #include "core/geodesic.h"
 #include "core/geometry.h"
+#include "core/parallel.h"
 #include "core/projection.h"
+#include "core/simple_ring.h"
 #include "core/time.h"
 #include "core/warp.h"
 
@@ -65,6 +71,44 @@ TEST(Geometry, ResamplesClosedLinesEvenly) {
     EXPECT_TRUE(contains(square, {5, 5}));
     EXPECT_FALSE(contains(square, {15, 5}));
     EXPECT_NEAR(distance_to_ring(square, {5, 12}), 2, 1e-12);
+}
+
+TEST(Parallel, AnInnerLoopIsWholeOrItsItemEnds) {
+    std::atomic<bool> started = false;
+    std::atomic<int> done = 0;
+    constexpr int kInner = 60;
+    const auto pause = [] { std::this_thread::sleep_for(std::chrono::milliseconds(2)); };
+    const auto outer = [&] {
+        parallel_items(2, [&](int item) {
+            if (item == 0) {
+                for (int wait = 0; wait < 200 && !started; ++wait) pause();
+                throw DataError("disk", "full");
+            }
+            started = true;
+            parallel_items(kInner, [&](int) { pause(), ++done; });
+            EXPECT_EQ(done, kInner) << "the item went on with what is not whole";
+        });
+    };
+    EXPECT_THROW(outer(), DataError) << "and the first reason is the one that is said";
+}
+
+TEST(Geometry, ALoopOfALineIsCutOffAndTheRestStays) {
+    const Ring square{{0, 0}, {10, 0}, {10, 10}, {0, 10}};
+    EXPECT_EQ(simple_ring(square, 0.5), square);
+    // A bow tie of 1 × 1 at a corner, a spike, a repeated vertex and a pinch: 100 is what is left.
+    const Ring tangled{{0, 0},   {10, 0}, {14, 0}, {10, 0}, {10, 9},  {10, 9},
+                       {11, 10}, {11, 9}, {9, 11}, {9, 10}, {5, 10},  {4, 12},
+                       {5, 13},  {6, 12}, {5, 10}, {0, 10}, {0, 9.5}, {0, 10.0}};
+    const Ring clean = simple_ring(tangled, 0.001);
+    EXPECT_NEAR(std::abs(signed_area(clean)), 100, 1.1);
+    for (std::size_t i = 0; i < clean.size(); ++i)
+        for (std::size_t j = i + 1; j < clean.size(); ++j) EXPECT_FALSE(clean[i] == clean[j]);
+    EXPECT_EQ(simple_ring(clean, 0.001), clean);
+    EXPECT_TRUE(simple_ring({{0, 0}, {5, 5}, {10, 10}}, 0.1).empty());
+    EXPECT_TRUE(simple_ring({}, 0.1).empty());
+    // Two lobes that meet in one vertex, walked through one after the other: the larger one.
+    const Ring lobes{{0, 0}, {4, 0}, {4, 4}, {6, 4}, {6, 6}, {4, 6}, {4, 4}, {0, 4}};
+    EXPECT_NEAR(signed_area(simple_ring(lobes, 0.5)), 16, 1e-12);
 }
 
 TEST(Warp, InverseLeadsBack) {

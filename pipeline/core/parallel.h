@@ -3,6 +3,7 @@
 #include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_pipeline.h>
+#include <tbb/task_group.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,10 +13,17 @@
 #include <type_traits>
 #include <vector>
 
+#include "core/error.h"
 #include "core/grid.h"
 #include "core/progress.h"
 
 namespace fenceline {
+
+/// oneTBB ends a loop inside another loop's item early, without a word, when another item of the
+/// outer one has thrown: what the inner loop should have made is not whole, and must not be used.
+inline void throw_if_abandoned() {
+    if (tbb::is_current_task_group_canceling()) throw Cancelled{};
+}
 
 /// Calls body(y0, y1) for bands of rows, in parallel. Every row is computed by the same arithmetic
 /// whatever the split: bodies must not carry anything from one row to another outside their band.
@@ -26,6 +34,7 @@ void parallel_rows(int height, const Body& body) {
                           throw_if_cancelled();
                           body(rows.begin(), rows.end());
                       });
+    throw_if_abandoned();
 }
 
 /// For tests: another order in which parallel_items() hands its items out; 0: as they come.
@@ -44,6 +53,7 @@ void parallel_items(int count, const Body& body) {
         throw_if_cancelled();
         body(order.empty() ? i : order[static_cast<std::size_t>(i)]);
     });
+    throw_if_abandoned();
 }
 
 /// Calls body(core, with_halo) for tiles of tile × tile pixels, in parallel. The result may only be
@@ -79,6 +89,7 @@ void parallel_in_order(int count, int in_flight, const Make& make, const Take& t
         }) & tbb::make_filter<Item, void>(tbb::filter_mode::serial_in_order, [&](const Item& item) {
             take(item->first, std::move(item->second));
         }));
+    throw_if_abandoned();
 }
 
 }  // namespace fenceline
