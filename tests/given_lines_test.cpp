@@ -134,6 +134,15 @@ TEST_F(GivenLines, NameScenesThatAreThere) {
     EXPECT_EQ(format_date(*lines[0].datetime), "2010-09-11");
     EXPECT_EQ(format_date(*lines[1].datetime), "2010-09-12");
     EXPECT_FALSE(lines[2].datetime.has_value());
+    const Ring ground{{129.7, 41.8}, {129.8, 41.8}, {129.8, 41.9}, {129.7, 41.9}};
+    scenes[0].footprint_lonlat = scenes[1].footprint_lonlat = ground;
+    for (GivenLine& line : lines) line.lonlat = {{129.72, 41.83}, {129.73, 41.83}, {129.73, 41.84}};
+    match_to_scenes(lines, scenes, "lines.geojson");
+    for (Point& p : lines[1].lonlat) p.x += 1;
+    EXPECT_THROW(match_to_scenes(lines, scenes, "lines.geojson"), DataError)
+        << "a line in another place is taken";
+    lines[1].lonlat = {{129, 41}, {131, 41}, {131, 43}, {129, 43}};  // around the images
+    match_to_scenes(lines, scenes, "lines.geojson");
     lines[2].scene = "s2011";
     try {
         match_to_scenes(lines, scenes, "lines.geojson");

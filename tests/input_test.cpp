@@ -531,6 +531,22 @@ TEST(Probe, BandRolesFromDescriptionsAndColours) {
               (std::vector{BandRole::red, BandRole::green, BandRole::blue, BandRole::nir}));
 }
 
+TEST(ReadOnGrid, AFourthBandThatADefaultCallsAlphaIsAMeasurement) {
+    const TemporaryFolder folder;
+    ImageRecipe four;  // GDAL's own default for four 8-bit bands
+    four.bands = 4;
+    four.type = GDT_Byte;
+    four.value = [](int b, int x, int y) { return 20.0 + 10 * b + x % 7 + y % 5; };
+    write_image(folder / "four.tif", four);
+    const SceneInfo info = probed(folder / "four.tif");
+    EXPECT_EQ(info.roles,
+              (std::vector{BandRole::red, BandRole::green, BandRole::blue, BandRole::nir}));
+    const GridImage image = read_on_grid(info, utm_grid(500000, 4630000, 1, 64, 64), {}, {});
+    ASSERT_EQ(image.raster.bands.size(), 4U);
+    EXPECT_EQ(image.raster.valid.at(30, 30), 1);
+    EXPECT_NEAR(image.raster.bands[3].at(30, 30), 52, 0.01);
+}
+
 // --------------------------------------------------------------------------------------------- bad
 // input
 
@@ -690,6 +706,10 @@ TEST(Folder, FindsScenesInAFixedOrderAndSaysWhyOthersAreOut) {
     write_text(folder / "table.csv", "path,datetime\n");
     write_text(folder / "broken_20200101.tif", "MM");
     write_text(folder / "quicklook.png", "no scene");
+    image("out/change/2017-03-02_2017-08-29.tif", nullptr, 6);
+    write_text(folder / "out/report.json", "{}");
+    write_text(folder / "out/changes.geojson", "{}");
+    image(".out.fenceline-abc123/registered/20180101.tif", nullptr, 7);
     const TemporaryFolder elsewhere;
     write_image(elsewhere / "y_20200202.tif", {});
     fs::create_symlink(elsewhere / "y_20200202.tif", folder.path / "linked_20200202.tif");

@@ -14,6 +14,7 @@
 #include <fstream>
 #include <mutex>
 #include <string_view>
+#include <vector>
 
 #include "core/error.h"
 #include "input/image_io.h"
@@ -231,11 +232,38 @@ DatasetPtr open_image(const std::string& path, int decoders) {
     return image;
 }
 
+namespace {
+
+// GDAL calls the fourth of four 8-bit bands alpha unless it is told otherwise, so does every writer
+// that uses its defaults: often it is near infrared. Transparency is nearly everywhere all or none.
+bool is_measured(GDALRasterBand& band) {
+    constexpr int kSide = 64;
+    constexpr double kLeastShare = 0.25;
+    const int width = std::min(kSide, band.GetXSize()), height = std::min(kSide, band.GetYSize());
+    std::vector<unsigned char> samples(static_cast<std::size_t>(width) *
+                                       static_cast<std::size_t>(height));
+    std::size_t between = 0, all = 0;
+    const GdalMessages quiet;
+    for (const int place : {1, 2, 3}) {
+        if (band.RasterIO(GF_Read, (band.GetXSize() - width) / 4 * place,
+                          (band.GetYSize() - height) / 4 * place, width, height, samples.data(),
+                          width, height, GDT_Byte, 0, 0, nullptr) != CE_None)
+            return false;
+        for (const unsigned char v : samples) between += v > 0 && v < 255 ? 1 : 0;
+        all += samples.size();
+    }
+    return static_cast<double>(between) >= kLeastShare * static_cast<double>(all);
+}
+
+}  // namespace
+
 ImageBands image_bands(GDALDataset& image) {
     ImageBands bands;
     for (int b = 1; b <= image.GetRasterCount(); ++b)
         if (image.GetRasterBand(b)->GetColorInterpretation() == GCI_AlphaBand &&
-            image.GetRasterCount() > 1)
+            image.GetRasterCount() > 1 &&
+            !(b == 4 && image.GetRasterBand(b)->GetRasterDataType() == GDT_Byte &&
+              is_measured(*image.GetRasterBand(b))))
             bands.alpha = b;
         else
             bands.data.push_back(b);

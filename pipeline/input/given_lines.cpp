@@ -48,6 +48,17 @@ std::optional<Time> time_of(const OGRFeature& feature) {
     return std::nullopt;
 }
 
+/// Does the image show a vertex of the line, or lie within it? A footprint that is not known rules
+/// nothing out.
+bool may_show(const SceneInfo& scene, const Ring& line) {
+    const Ring& ground = scene.footprint_lonlat;
+    const auto within = [](const Ring& ring) {
+        return [&ring](Point p) { return contains(ring, p); };
+    };
+    return ground.empty() || std::any_of(line.begin(), line.end(), within(ground)) ||
+           std::any_of(ground.begin(), ground.end(), within(line));
+}
+
 bool crosses_itself(const Ring& ring) {
     const std::size_t n = ring.size();
     const auto side = [](Point a, Point b, Point p) { return cross(b - a, p - a); };
@@ -133,6 +144,12 @@ std::vector<GivenLine> read_given_lines(const std::string& path) {
 
 void match_to_scenes(std::vector<GivenLine>& lines, const std::vector<SceneInfo>& scenes,
                      const std::string& path) {
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        const auto shows = [&](const SceneInfo& scene) { return may_show(scene, lines[i].lonlat); };
+        if (!scenes.empty() && std::none_of(scenes.begin(), scenes.end(), shows))
+            throw DataError(fmt::format("{}, line {}", path, i + 1), "it lies outside all images",
+                            "check its place and the CRS of the file");
+    }
     for (GivenLine& line : lines) {
         if (line.scene.empty()) continue;
         const auto named = std::find_if(scenes.begin(), scenes.end(), [&](const SceneInfo& scene) {

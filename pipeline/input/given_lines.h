@@ -25,7 +25,7 @@ struct GivenLine {
 std::vector<GivenLine> read_given_lines(const std::string& path);
 
 /// A line without a date gets that of the scene it names. Throws DataError that lists the scenes
-/// when a line of the file names none of them.
+/// when a line of the file names none of them, and when one lies outside all of them.
 void match_to_scenes(std::vector<GivenLine>& lines, const std::vector<SceneInfo>& scenes,
                      const std::string& path);
 

@@ -93,7 +93,8 @@ Source open_source(const std::string& path, int decoders) {
         s.mask = s.image->GetRasterBand(s.bands.alpha);
     } else if (!s.bands.data.empty()) {
         GDALRasterBand& first = *s.image->GetRasterBand(s.bands.data.front());
-        if ((first.GetMaskFlags() & GMF_PER_DATASET) != 0) s.mask = first.GetMaskBand();
+        const int mask = first.GetMaskFlags();
+        if ((mask & GMF_PER_DATASET) != 0 && (mask & GMF_ALPHA) == 0) s.mask = first.GetMaskBand();
     }
     return s;
 }

@@ -144,9 +144,10 @@ std::vector<BandRole> roles_of(GDALDataset& image, const std::vector<int>& bands
         }
     }
     // Photometric RGB with a fourth sample: near infrared, in every product that is sold like that.
-    if (roles.size() == 4 && known == 3 && roles[3] == other &&
-        image.GetRasterBand(bands[3])->GetColorInterpretation() == GCI_Undefined)
-        roles[3] = nir;
+    if (roles.size() == 4 && known == 3 && roles[3] == other) {
+        const auto said = image.GetRasterBand(bands[3])->GetColorInterpretation();
+        if (said == GCI_Undefined || said == GCI_AlphaBand) roles[3] = nir;
+    }
     // Each role once: the first band keeps it.
     for (std::size_t i = 0; i < roles.size(); ++i)
         if (roles[i] != other &&

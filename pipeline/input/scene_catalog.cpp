@@ -82,6 +82,16 @@ std::string masked_stem(const fs::path& path) {
     return stem;
 }
 
+/// What fenceline itself has written, or is writing: change maps and registered copies are no
+/// scenes.
+bool is_own_output(const fs::path& folder) {
+    std::error_code ignored;
+    const std::string name = folder.filename().string();
+    return (name.starts_with(".") && name.find(".fenceline-") != std::string::npos) ||
+           (fs::exists(folder / "report.json", ignored) &&
+            fs::exists(folder / "changes.geojson", ignored));
+}
+
 std::vector<CatalogEntry> read_folder(const fs::path& root) {
     std::error_code error;
     const fs::path real_root = fs::canonical(root, error);
@@ -95,6 +105,7 @@ std::vector<CatalogEntry> read_folder(const fs::path& root) {
         if (error) break;
         throw_if_cancelled();
         std::error_code ignored;
+        if (it->is_directory(ignored) && is_own_output(it->path())) it.disable_recursion_pending();
         if (it->is_regular_file(ignored))
             folders[it->path().parent_path()].insert(it->path().filename().string());
     }
