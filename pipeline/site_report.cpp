@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <sstream>
 
 #include "output/change_map_writer.h"
 #include "output/changes_geojson.h"
@@ -34,6 +36,27 @@ std::vector<ProvenanceInput> inputs_of(const SiteRun& run,
     for (const std::string& path : catalogues)
         add(path, std::filesystem::path(path).filename().string(), "");
     return inputs;
+}
+
+/// The parameters without those that no result depends on: the page is the same whatever the number
+/// of threads. All of them are in the provenance.
+std::string that_decide(const std::string& ini) {
+    std::istringstream lines(ini);
+    std::string kept, remark;
+    for (std::string line; std::getline(lines, line);) {
+        const std::string key = line.substr(0, line.find(" ="));
+        if (line.starts_with("# ") && key == line) {
+            remark = line + '\n';
+            continue;
+        }
+        bool idle = false;
+        for (const char* name : {"jobs", "max-memory", "quiet", "verbose", "json", "dry-run", "out",
+                                 "overwrite", "# out"})
+            idle = idle || key == name;
+        if (!idle) kept += remark + line + '\n';
+        remark.clear();
+    }
+    return kept.substr(std::min(kept.size(), kept.find_first_not_of('\n')));
 }
 
 }  // namespace
@@ -73,7 +96,8 @@ void SiteReportWriter::write(const SiteRun& run) {
     const std::string json = report_json(run.report);
     validate_report(json);
     write_file(out_.path("report.json"), json);
-    write_file(out_.path("report.html"), report_html(run.report, chips_, record_.parameters_ini));
+    write_file(out_.path("report.html"),
+               report_html(run.report, chips_, that_decide(record_.parameters_ini)));
     std::vector<TiePointRecord> ties;
     for (std::size_t i = 0; i < run.scenes.size(); ++i)
         for (TiePointRecord& record :

@@ -799,6 +799,9 @@ std::string script_text(const char* name) {
     std::erase(text, '\r');
     if (const auto at = text.rfind("//# sourceMappingURL="); at != std::string::npos)
         text.erase(at);
+    // Leaflet's link to its makers is never shown here; without it nothing in the page leads away.
+    const std::string away = "href=\"https://leafletjs.com\" ";
+    if (const auto at = text.find(away); at != std::string::npos) text.erase(at, away.size());
     if (text.find("</script") != std::string::npos)
         throw std::logic_error(std::string(name) + " closes its own script element");
     return text;
