@@ -116,10 +116,16 @@ int execute(const Command& command, const std::vector<std::string>& arguments) {
     return output.exit_code;
 }
 
-int dispatch(const std::vector<std::string>& words) {
+int dispatch(std::vector<std::string> words) {
+    for (std::string& word : words)
+        if (word == "-h") word = "--help";
+    if (words.size() > 1 && words[0] == "help") {  // help COMMAND
+        words.erase(words.begin());
+        words.resize(1);
+        words.push_back("--help");
+    }
     if (words.empty()) throw UsageError("a command is missing; fenceline --help lists them");
-    if (words[0] == "--help" || words[0] == "-h" || words[0] == "help")
-        return print(overview()), kDone;
+    if (words[0] == "--help" || words[0] == "help") return print(overview()), kDone;
     if (words[0] == "--version") return print(fmt::format("fenceline {}\n", version())), kDone;
     std::string names;
     for (const Command& command : all_commands()) {
@@ -128,6 +134,9 @@ int dispatch(const std::vector<std::string>& words) {
         }
         names += (names.empty() ? "" : ", ") + command.name;
     }
+    if (words[0] == "monitor" || words[0] == "batch")
+        throw UsageError(
+            fmt::format("'{}' is not in this version yet; there are: {}", words[0], names));
     throw UsageError(fmt::format("unknown command '{}'; allowed: {}", words[0], names));
 }
 

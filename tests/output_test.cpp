@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <clocale>
 #include <cstdlib>
 #include <functional>
@@ -470,6 +471,9 @@ TEST(ReportHtml, IsInertWhateverTheNames) {
                                "<link", "http://", "https://"})
         EXPECT_EQ(count(markup, loader), 0) << loader;
 
+    for (const char* loader : {"src=\"http", "src='http", "href=\"http", "href='http"})
+        EXPECT_EQ(count(plain, loader), 0) << loader << ", scripts included";
+
     // The policy names exactly the scripts and the style that stand in the page.
     for (std::size_t at = plain.find("<script>"); at != std::string::npos;
          at = plain.find("<script>", at + 1)) {
@@ -776,15 +780,58 @@ TEST(StagedOutput, FollowsALinkAndKeepsIt) {
     EXPECT_EQ(fixture::read_bytes(folder.path / "real/report.json"), "new");
 }
 
+TEST(StagedOutput, WhatAKilledRunHasLeftGoesWithTheNextOne) {
+    const fixture::Folder folder;
+    const fs::path dir = folder.path / "out", left = folder.path / ".out.fenceline-abc123",
+                   other = folder.path / ".out2.fenceline-abc123";
+    for (const fs::path& stale : {left, other}) {
+        fs::create_directories(stale / "change");
+        write_file((stale / "report.json").string(), "half");
+    }
+    const StagedOutput first(dir.string(), false);
+    EXPECT_TRUE(fs::exists(left)) << "it may be a run that has only just begun";
+    const auto before = fs::file_time_type::clock::now() - std::chrono::minutes(5);
+    for (const fs::path& old : {left, other, fs::path(first.folder())})
+        fs::last_write_time(old, before);
+    const StagedOutput second(dir.string(), false);
+    EXPECT_FALSE(fs::exists(left));
+    EXPECT_TRUE(fs::exists(other)) << "another run's";
+    EXPECT_TRUE(fs::exists(first.folder())) << "a run is at work in it";
+}
+
+TEST(StagedOutput, AFewPlainFilesAreReplacedButNeverWhatIsRead) {
+    const fixture::Folder folder;
+    fs::create_directory(folder.path / "out");
+    const std::string dir = (folder.path / "out").string();
+    write_file(dir + "/marker.txt", "old");
+    {
+        StagedOutput output(dir, true);
+        write_file(output.path("report.json"), "new");
+        EXPECT_EQ(fixture::read_bytes(dir + "/marker.txt"), "old");
+        output.commit();
+    }
+    EXPECT_FALSE(fs::exists(dir + "/marker.txt"));
+    EXPECT_EQ(fixture::read_bytes(dir + "/report.json"), "new");
+    EXPECT_NO_THROW(StagedOutput::keep_inputs(dir, {"", dir + "/gone", folder.path.string()}));
+    EXPECT_THROW(StagedOutput::keep_inputs(dir, {dir + "/report.json"}), UsageError);
+    EXPECT_THROW(StagedOutput::keep_inputs(dir + "/", {dir}), UsageError);
+    fs::create_symlink("out", folder.path / "link");
+    EXPECT_THROW(StagedOutput::keep_inputs((folder.path / "link").string(), {dir + "/report.json"}),
+                 UsageError);
+}
+
 TEST(StagedOutput, RefusesDangerousAndImpossibleFolders) {
     const fixture::Folder folder;
-    fs::create_directory(folder.path / "photos");
+    fs::create_directories(folder.path / "photos/2011");
     write_file((folder.path / "photos/holiday.jpg").string(), "x");
+    fs::create_directory(folder.path / "many");
+    for (int i = 0; i < 30; ++i)
+        write_file((folder.path / "many" / (std::to_string(i) + ".jpg")).string(), "x");
     write_file((folder.path / "file").string(), "x");
     for (const std::string& dir :
-         {(folder.path / "photos").string(), (folder.path / "file").string(),
-          (folder.path / "missing/out").string(), (folder.path / "file/out").string(),
-          std::string("/"), std::string(""), std::string(".")})
+         {(folder.path / "photos").string(), (folder.path / "many").string(),
+          (folder.path / "file").string(), (folder.path / "missing/out").string(),
+          (folder.path / "file/out").string(), std::string("/"), std::string(""), std::string(".")})
         EXPECT_THROW(StagedOutput(dir, true), UsageError) << dir;
     EXPECT_EQ(fixture::read_bytes(folder.path / "photos/holiday.jpg"), "x");
     if (::geteuid() != 0) {

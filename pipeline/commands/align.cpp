@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -32,6 +35,20 @@ bool ends_with(const std::string& text, std::string_view ending) {
            text.compare(text.size() - ending.size(), ending.size(), ending) == 0;
 }
 
+std::vector<std::string> named(std::initializer_list<std::string> paths) {
+    std::vector<std::string> files;
+    for (const std::string& path : paths)
+        if (!path.empty()) files.push_back(path);
+    return files;
+}
+std::vector<std::string> read_by(const AlignArguments& a, const Common& common) {
+    return named(
+        {a.reference, a.target, a.apply_transform, a.options.georef.dem_path, common.config});
+}
+std::vector<std::string> written_by(const AlignArguments& a) {
+    return named({a.out, a.ties, a.save_transform});
+}
+
 /// Everything that is wrong with the arguments and can be known before an image is opened.
 std::vector<std::string> faults_of(const AlignArguments& a) {
     std::vector<std::string> faults;
@@ -47,11 +64,21 @@ std::vector<std::string> faults_of(const AlignArguments& a) {
             if (!value.empty())
                 faults.push_back(std::string(option) +
                                  " does not go with --apply-transform: nothing is matched");
+    const auto written = written_by(a);
+    for (auto i = written.begin(); i != written.end(); ++i) {
+        std::error_code failed;
+        if (std::find(written.begin(), i, *i) != i)
+            faults.push_back(*i + ": two results cannot have the same name");
+        for (const std::string& image : {a.reference, a.target, a.apply_transform})
+            if (!image.empty() && std::filesystem::equivalent(*i, image, failed))
+                faults.push_back(*i + ": is read; an image is never written over");
+    }
     return faults;
 }
 
 /// In the samples' own type, strip by strip where the image is large.
-void write_registered(const std::string& path, const AlignOutcome& done, const Common& common) {
+void write_registered(WholeFiles& files, const std::string& path, const AlignOutcome& done,
+                      const Common& common) {
     constexpr double kStripSamples = 8e6, kHeldSamples = 64e6;
     GridReader& image = *done.registered;
     const Grid& grid = done.grid;
@@ -67,7 +94,7 @@ void write_registered(const std::string& path, const AlignOutcome& done, const C
     metadata.overview_resampling = "AVERAGE";
     metadata.held_bytes = 0.5 * 1048576 * common.max_memory_mib;
     metadata.deflate_level = 1;  // a few per cent larger, in half of the time
-    write_file_whole(path, [&](const std::string& part) {
+    files.add(path, [&](const std::string& part) {
         write_cog(part, grid, bands, rows, type, 0, metadata, [&](int first, int count) {
             return image.read({0, first, grid.width, count}).raster;
         });
@@ -99,7 +126,9 @@ CommandOutput apply_saved(const AlignArguments& arguments, const SceneInfo& refe
     AlignOutcome done =
         apply_transform(reference, target, transform.grid, transform.target_from_reference,
                         arguments.options, progress);
-    write_registered(arguments.out, done, common);
+    WholeFiles files;
+    write_registered(files, arguments.out, done, common);
+    files.commit();
     CommandOutput output;
     output.text = fmt::format(
         "applied: {} found between {} and {} ({}; expected RMSE {:.2f} m, CE90 {:.2f} m)\n",
@@ -121,10 +150,15 @@ CommandOutput apply_saved(const AlignArguments& arguments, const SceneInfo& refe
 
 CommandOutput align_images(const AlignArguments& arguments, const Common& common,
                            Progress& progress) {
-    if (const auto faults = faults_of(arguments); !faults.empty()) throw UsageError(faults);
+    auto faults = faults_of(arguments);
+    check_exists(faults, "REFERENCE", arguments.reference);
+    check_exists(faults, "TARGET", arguments.target);
+    check_exists(faults, "--apply-transform", arguments.apply_transform);
+    check_exists(faults, "--dem", arguments.options.georef.dem_path);
+    if (!faults.empty()) throw UsageError(faults);
     const SceneInfo reference = single_image(arguments.reference, arguments.options.georef, false);
     const SceneInfo target = single_image(arguments.target, arguments.options.georef, false);
-    if (common.dry_run) return would_use({reference.path, target.path}, arguments.out);
+    if (common.dry_run) return would_use(read_by(arguments, common), written_by(arguments));
     if (!arguments.apply_transform.empty())
         return apply_saved(arguments, reference, target, common, progress);
     CommandOutput output;
@@ -153,18 +187,19 @@ CommandOutput align_images(const AlignArguments& arguments, const Common& common
                         "nothing was written");
     const auto ties = tie_point_records(target.id, a, done.grid);
     const SavedTransform transform = saved(done, summary, reference, target);
-    write_registered(arguments.out, done, common);
+    WholeFiles files;
+    write_registered(files, arguments.out, done, common);
     if (!arguments.ties.empty())
-        write_file_whole(arguments.ties, [&](const std::string& path) {
+        files.add(arguments.ties, [&](const std::string& path) {
             if (ends_with(arguments.ties, ".csv"))
                 write_tie_points_csv(path, ties);
             else
                 write_geopackage(path, {}, ties);
         });
     if (!arguments.save_transform.empty())
-        write_file_whole(arguments.save_transform, [&](const std::string& path) {
-            write_file(path, transform_json(transform));
-        });
+        files.add(arguments.save_transform,
+                  [&](const std::string& path) { write_file(path, transform_json(transform)); });
+    files.commit();
     return output;
 }
 

@@ -2,19 +2,34 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
+
+#include "core/error.h"
 
 namespace fenceline {
 
-CommandOutput would_use(const std::vector<std::string>& reads, const std::string& writes) {
+void check(std::vector<std::string>& faults, const std::function<void()>& step) {
+    try {
+        step();
+    } catch (const UsageError& error) {
+        faults.insert(faults.end(), error.faults.begin(), error.faults.end());
+    }
+}
+
+void check_exists(std::vector<std::string>& faults, const std::string& option,
+                  const std::string& path) {
+    std::error_code failed;
+    if (!path.empty() && !std::filesystem::exists(path, failed))
+        faults.push_back(fmt::format("{} {}: there is no such file", option, path));
+}
+
+CommandOutput would_use(const std::vector<std::string>& reads,
+                        const std::vector<std::string>& writes) {
     CommandOutput output;
     for (const std::string& path : reads) output.text += fmt::format("read  {}\n", path);
-    nlohmann::json json{{"dry_run", true}, {"reads", reads}};
-    if (!writes.empty()) {
-        output.text += fmt::format("write {}\n", writes);
-        json["writes"] = writes;
-    }
-    output.json = json.dump();
+    for (const std::string& path : writes) output.text += fmt::format("write {}\n", path);
+    output.json = nlohmann::json{{"dry_run", true}, {"reads", reads}, {"writes", writes}}.dump();
     return output;
 }
 

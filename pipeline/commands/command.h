@@ -39,9 +39,17 @@ struct CommandOutput {
     std::string json;  ///< one object, standard output with --json
 };
 
-/// Answer to --dry-run: the files that would be read, and the file or folder that would be written
-/// (empty: none).
-CommandOutput would_use(const std::vector<std::string>& reads, const std::string& writes = {});
+/// Answer to --dry-run: the files that would be read, and the files or folders that would be
+/// written.
+CommandOutput would_use(const std::vector<std::string>& reads,
+                        const std::vector<std::string>& writes = {});
+
+/// Does one check after the other, so that all faults are said at once: those of a UsageError are
+/// added to the list.
+void check(std::vector<std::string>& faults, const std::function<void()>& step);
+/// The fault of a file named on the command line that is not there; nothing is named: none.
+void check_exists(std::vector<std::string>& faults, const std::string& option,
+                  const std::string& path);
 
 /// One command: declares its options (no file is touched), then runs.
 struct Command {

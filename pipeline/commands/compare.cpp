@@ -7,6 +7,7 @@
 
 #include "commands/command.h"
 #include "commands/heights.h"
+#include "core/error.h"
 #include "input/single_image.h"
 #include "output/change_map_writer.h"
 #include "output/changes_geojson.h"
@@ -24,10 +25,19 @@ struct CompareArguments {
 };
 
 CommandOutput compare(const CompareArguments& arguments, const Common& common, Progress& progress) {
-    StagedOutput::check(arguments.out, arguments.overwrite);
+    std::vector<std::string> faults;
+    check(faults, [&] { StagedOutput::check(arguments.out, arguments.overwrite); });
+    check_exists(faults, "BEFORE", arguments.before);
+    check_exists(faults, "AFTER", arguments.after);
+    check_exists(faults, "--dem", arguments.options.georef.dem_path);
+    if (!faults.empty()) throw UsageError(faults);
+    if (arguments.overwrite)
+        StagedOutput::keep_inputs(
+            arguments.out,
+            {arguments.before, arguments.after, arguments.options.georef.dem_path, common.config});
     auto [before, after] = image_pair(arguments.before, arguments.after, arguments.options.georef);
     if (after.id == before.id) after.id += "-after";
-    if (common.dry_run) return would_use({before.path, after.path}, arguments.out);
+    if (common.dry_run) return would_use({before.path, after.path}, {arguments.out});
     CommandOutput output;
     CompareOptions options = arguments.options;
     options.max_memory_bytes = static_cast<std::size_t>(common.max_memory_mib) << 20;

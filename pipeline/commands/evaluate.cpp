@@ -24,6 +24,10 @@ CommandOutput score(const EvaluateArguments& arguments, const Common& common, Pr
             fmt::format("--report is given {} times, --truth {} times; allowed: one truth per "
                         "report, in the same order",
                         arguments.reports.size(), arguments.truths.size()));
+    std::vector<std::string> faults;
+    for (const std::string& path : arguments.reports) check_exists(faults, "--report", path);
+    for (const std::string& path : arguments.truths) check_exists(faults, "--truth", path);
+    if (!faults.empty()) throw UsageError(faults);
     if (common.dry_run) {
         std::vector<std::string> files = arguments.reports;
         files.insert(files.end(), arguments.truths.begin(), arguments.truths.end());

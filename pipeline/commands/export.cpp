@@ -21,15 +21,17 @@ struct ExportArguments {
 };
 
 CommandOutput export_report(const ExportArguments& arguments, const Common& common) {
-    StagedOutput::check(arguments.out, arguments.overwrite);
+    std::vector<std::string> faults;
+    check(faults, [&] { StagedOutput::check(arguments.out, arguments.overwrite); });
+    check_exists(faults, "--report", arguments.report);
+    if (!faults.empty()) throw UsageError(faults);
+    if (arguments.overwrite)
+        StagedOutput::keep_inputs(arguments.out, {arguments.report, common.config});
     const Report report = read_report(arguments.report);
+    if (common.dry_run) return would_use({arguments.report}, {arguments.out});
     CommandOutput output;
     output.text = arguments.out + "\n";
-    output.json =
-        nlohmann::json{
-            {"format", arguments.format}, {"out", arguments.out}, {"dry_run", common.dry_run}}
-            .dump();
-    if (common.dry_run) return output;
+    output.json = nlohmann::json{{"format", arguments.format}, {"out", arguments.out}}.dump();
     StagedOutput out(arguments.out, arguments.overwrite);
     if (arguments.format == "csv")
         export_csv(report, out.folder());

@@ -6,9 +6,11 @@
 #include <boost/program_options.hpp>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "core/error.h"
 
@@ -120,6 +122,9 @@ std::string assign(const Option& option, const std::string& text, const std::str
 
 using Settings = std::map<std::string, std::vector<std::string>>;  // option name → values in order
 
+/// Takes the words that no argument is left for.
+constexpr const char* kUnexpected = "unexpected argument";
+
 Settings read_command_line(const OptionTable& table, const std::vector<std::string>& arguments,
                            std::vector<std::string>& faults) {
     po::options_description known;
@@ -127,16 +132,19 @@ Settings read_command_line(const OptionTable& table, const std::vector<std::stri
     std::vector<std::pair<int, std::string>> ordered;
     for (const Option& option : table.options()) {
         auto* value = po::value<std::vector<std::string>>();
-        if (is_flag(option)) value->zero_tokens();
+        // --flag, and --flag=false where a configuration file says true.
+        if (is_flag(option)) value->implicit_value({"true"}, "true");
         known.add_options()(option.name.c_str(), value);
         if (option.position >= 0) ordered.emplace_back(option.position, option.name);
     }
+    known.add_options()(kUnexpected, po::value<std::vector<std::string>>());
     std::sort(ordered.begin(), ordered.end());
     for (const auto& [position, name] : ordered) {
         const auto* option = &*std::find_if(table.options().begin(), table.options().end(),
                                             [&n = name](const Option& o) { return o.name == n; });
         positions.add(name.c_str(), is_list(*option) ? -1 : 1);
     }
+    positions.add(kUnexpected, -1);
     Settings settings;
     try {
         using namespace po::command_line_style;
@@ -160,11 +168,13 @@ Settings read_command_line(const OptionTable& table, const std::vector<std::stri
         }
         for (const auto& option : parsed.options) {
             if (option.unregistered) continue;
-            if (option.string_key.empty()) {
+            if (option.string_key == kUnexpected) {
                 // Behind an unknown option a word may be its value: say only what is certain.
                 if (!unknown)
                     for (const auto& word : option.value)
-                        faults.push_back(fmt::format("unexpected argument '{}'", word));
+                        faults.push_back(word.starts_with("-")
+                                             ? "unknown option " + word
+                                             : fmt::format("unexpected argument '{}'", word));
                 continue;
             }
             auto& values = settings[option.string_key];
@@ -177,26 +187,67 @@ Settings read_command_line(const OptionTable& table, const std::vector<std::stri
     return settings;
 }
 
+/// Only said on the command line.
+bool is_informational(const Option& option) {
+    return option.name == "help" || option.name == "version" || option.name == "print-config" ||
+           option.name == "config";
+}
+
+// Boost cuts a line at '#' and its value's outer blanks off: values that have them are written in
+// quotes, and stand in for '#' while Boost reads them.
+constexpr char kHash = '\x1f';
+
+std::string quoted(const std::string& value) {
+    const bool plain = value.find_first_of("#\"") == std::string::npos && value.front() != ' ' &&
+                       value.back() != ' ' && value.front() != '\t' && value.back() != '\t';
+    return plain ? value : '"' + value + '"';
+}
+std::string unquoted(std::string value) {
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+        value = value.substr(1, value.size() - 2);
+    std::replace(value.begin(), value.end(), kHash, '#');
+    return value;
+}
+std::string hashes_in_quotes_hidden(std::istream& file) {
+    constexpr const char* kBlank = " \t\r";
+    std::string text, line;
+    while (std::getline(file, line)) {
+        if (text.empty() && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
+        const auto equals = line.find('=');
+        const auto first = equals == std::string::npos ? std::string::npos
+                                                       : line.find_first_not_of(kBlank, equals + 1);
+        const auto last = line.find_last_not_of(kBlank);
+        if (first != std::string::npos && line[first] == '"' && last > first && line[last] == '"')
+            std::replace(line.begin() + static_cast<std::ptrdiff_t>(first), line.end(), '#', kHash);
+        text += line + '\n';
+    }
+    return text;
+}
+
 Settings read_ini(const OptionTable& table, const std::string& command, const std::string& path,
                   const std::vector<std::string>& known_elsewhere,
                   std::vector<std::string>& faults) {
     Settings settings;
     std::ifstream file(path);
-    if (!file) {
-        faults.push_back(fmt::format("--config {}: the file cannot be read", path));
+    std::error_code failed;
+    if (!file || std::filesystem::is_directory(path, failed)) {
+        faults.push_back(fmt::format("--config {}: {}", path,
+                                     file ? "is a folder, not a file" : "the file cannot be read"));
         return settings;
     }
+    std::istringstream text(hashes_in_quotes_hidden(file));
     std::map<std::string, std::string> name_of_key;
     for (const Option& option : table.options())
-        name_of_key[ini_key(option, command)] = option.name;
+        if (!is_informational(option)) name_of_key[ini_key(option, command)] = option.name;
     const std::set<std::string> elsewhere(known_elsewhere.begin(), known_elsewhere.end());
     try {
         const po::options_description none;
-        const auto parsed = po::parse_config_file(file, none, true);
+        const auto parsed = po::parse_config_file(text, none, true);
         for (const auto& option : parsed.options) {
             const auto found = name_of_key.find(option.string_key);
             if (found != name_of_key.end())
-                for (const auto& value : option.value) settings[found->second].push_back(value);
+                for (const auto& value : option.value)
+                    settings[found->second].push_back(unquoted(value));
             else if (elsewhere.count(option.string_key) == 0)
                 faults.push_back(fmt::format("{}: unknown key {}{}", path, option.string_key,
                                              did_you_mean(option.string_key, table, "")));
@@ -275,9 +326,11 @@ void parse_options(const OptionTable& table, const std::string& command,
                     option.why));
             continue;
         }
-        if (!is_list(option) && !is_flag(option) && on_line && found->second.size() > 1)
+        if (!is_list(option) && !(is_flag(option) && on_line) && found->second.size() > 1)
             faults.push_back(
-                fmt::format("--{} is given {} times", option.name, found->second.size()));
+                on_line ? fmt::format("--{} is given {} times", option.name, found->second.size())
+                        : fmt::format("{}: key {} is given {} times", line.at("config").back(),
+                                      ini_key(option, command), found->second.size()));
         const std::string where = on_line ? "command line" : line.at("config").back();
         for (const std::string& text : found->second)
             if (std::string fault = assign(option, text, where); !fault.empty())
@@ -292,9 +345,7 @@ std::string print_ini(const OptionTable& table, const std::string& command) {
     std::vector<std::string> sections{""};
     std::map<std::string, std::string> lines;
     for (const Option& option : table.options()) {
-        if (option.name == "help" || option.name == "version" || option.name == "print-config" ||
-            option.name == "config")
-            continue;
+        if (is_informational(option)) continue;
         const std::string key = ini_key(option, command);
         const auto dot = key.find('.');
         const std::string section = dot == std::string::npos ? "" : key.substr(0, dot);
@@ -313,7 +364,7 @@ std::string print_ini(const OptionTable& table, const std::string& command) {
             values = **words;
         else if (const std::string value = value_text(option); !value.empty())
             values = {value};
-        for (const auto& value : values) out += fmt::format("{} = {}\n", name, value);
+        for (const auto& value : values) out += fmt::format("{} = {}\n", name, quoted(value));
         if (values.empty()) out += fmt::format("# {} =\n", name);
     }
     std::string all;

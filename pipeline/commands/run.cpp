@@ -26,10 +26,23 @@ struct RunArguments {
     RunOptions options;
 };
 
-CommandOutput say_what_would_be_done(const RunArguments& arguments,
+std::vector<std::string> files_read(const RunArguments& arguments, const Common& common) {
+    std::vector<std::string> files{arguments.sites};
+    for (const std::string& path :
+         {arguments.images, common.config, arguments.options.georef.dem_path, arguments.perimeter})
+        if (!path.empty()) files.push_back(path);
+    return files;
+}
+
+CommandOutput say_what_would_be_done(const RunArguments& arguments, const Common& common,
                                      const std::vector<SceneInfo>& scenes) {
     CommandOutput output;
     auto listed = nlohmann::json::array();
+    for (const std::string& path : files_read(arguments, common))
+        if (!path.empty() && path != arguments.images) {
+            output.text += fmt::format("read  {}\n", path);
+            listed.push_back({{"path", path}});
+        }
     for (const SceneInfo& scene : scenes) {
         const std::string when = scene.datetime ? format_time(*scene.datetime) : "no time";
         output.text += fmt::format("read  {}  {}{}\n", when, scene.path,
@@ -38,7 +51,7 @@ CommandOutput say_what_would_be_done(const RunArguments& arguments,
     }
     output.text += fmt::format("write {}\n", arguments.out);
     output.json =
-        nlohmann::json{{"dry_run", true}, {"reads", listed}, {"writes", arguments.out}}.dump();
+        nlohmann::json{{"dry_run", true}, {"reads", listed}, {"writes", {arguments.out}}}.dump();
     return output;
 }
 
@@ -75,23 +88,42 @@ CommandOutput summarise(const RunArguments& arguments, const Report& report) {
     return output;
 }
 
-std::vector<std::string> files_read(const RunArguments& arguments, const Common& common) {
-    std::vector<std::string> files{arguments.sites};
-    for (const std::string& path :
-         {arguments.images, common.config, arguments.options.georef.dem_path, arguments.perimeter})
-        if (!path.empty()) files.push_back(path);
+/// All of the scenes' files, and what else is read.
+std::vector<std::string> inputs(const RunArguments& arguments, const Common& common,
+                                const std::vector<SceneInfo>& scenes) {
+    std::vector<std::string> files = files_read(arguments, common);
+    for (const SceneInfo& scene : scenes) files.push_back(scene.path);
     return files;
 }
 
+void check_reference(const std::string& id, const std::vector<SceneInfo>& scenes) {
+    std::string ids;
+    for (const SceneInfo& scene : scenes) {
+        if (scene.id == id) return;
+        if (scene.left_out.empty()) ids += (ids.empty() ? "" : ", ") + scene.id;
+    }
+    throw UsageError(fmt::format("--reference {}: no scene has this id; allowed: {}", id, ids));
+}
+
 CommandOutput run(const RunArguments& arguments, const Common& common, Progress& progress) {
-    StagedOutput::check(arguments.out, arguments.overwrite);
-    const Site site = choose_site(arguments.sites, arguments.site);
-    progress.stage("scenes", 1);
+    std::vector<std::string> faults;
+    Site site;
     std::vector<GivenLine> given;
+    std::vector<SceneInfo> scenes;
+    check(faults, [&] { StagedOutput::check(arguments.out, arguments.overwrite); });
+    check(faults, [&] { site = choose_site(arguments.sites, arguments.site); });
+    check_exists(faults, "--dem", arguments.options.georef.dem_path);
+    check_exists(faults, "--perimeter", arguments.perimeter);
+    check_exists(faults, "--images", arguments.images);
+    if (!faults.empty()) throw UsageError(faults);
+    progress.stage("scenes", 1);
     if (!arguments.perimeter.empty()) given = read_given_lines(arguments.perimeter);
-    std::vector<SceneInfo> scenes = find_scenes(arguments.images, arguments.options.georef);
+    scenes = find_scenes(arguments.images, arguments.options.georef);
     match_to_scenes(given, scenes, arguments.perimeter);
-    if (common.dry_run) return say_what_would_be_done(arguments, scenes);
+    if (!arguments.options.reference.empty()) check_reference(arguments.options.reference, scenes);
+    if (arguments.overwrite)
+        StagedOutput::keep_inputs(arguments.out, inputs(arguments, common, scenes));
+    if (common.dry_run) return say_what_would_be_done(arguments, common, scenes);
 
     RunOptions options = arguments.options;
     options.given = std::move(given);

@@ -22,24 +22,28 @@ struct SimulateArguments {
 
 CommandOutput render_series(const SimulateArguments& arguments, const Common& common,
                             Progress& progress) {
-    StagedOutput::check(arguments.out, arguments.overwrite);
+    std::vector<std::string> faults;
+    check(faults, [&] { StagedOutput::check(arguments.out, arguments.overwrite); });
+    check_exists(faults, "SCENARIO", arguments.scenario);
+    if (!faults.empty()) throw UsageError(faults);
+    if (arguments.overwrite)
+        StagedOutput::keep_inputs(arguments.out, {arguments.scenario, common.config});
     const Scenario file = read_scenario(arguments.scenario);
     const Scenario scenario = simulate::scaled(
         arguments.seed < 0
             ? file
             : simulate::draw_variant(file, static_cast<std::uint64_t>(arguments.seed)),
         arguments.scale);
+    if (common.dry_run) return would_use({arguments.scenario}, {arguments.out});
     CommandOutput output;
     output.text =
         fmt::format("{} scenes of {}\n{}\n", scenario.scenes.size(), scenario.id, arguments.out);
-    output.json = nlohmann::json{{"scenario", scenario.id},
-                                 {"scenes", scenario.scenes.size()},
-                                 {"out", arguments.out},
-                                 {"dry_run", common.dry_run}}
-                      .dump();
-    if (!common.dry_run)
-        write_series(scenario, arguments.out, progress, arguments.overwrite,
-                     static_cast<std::size_t>(common.max_memory_mib) << 20);
+    output.json =
+        nlohmann::json{
+            {"scenario", scenario.id}, {"scenes", scenario.scenes.size()}, {"out", arguments.out}}
+            .dump();
+    write_series(scenario, arguments.out, progress, arguments.overwrite,
+                 static_cast<std::size_t>(common.max_memory_mib) << 20);
     return output;
 }
 

@@ -11,8 +11,9 @@
 namespace fenceline {
 
 Site choose_site(const std::string& catalogue, const std::string& id) {
-    const auto sites =
-        read_sites(catalogue.empty() ? installed_file("configs/sites.geojson") : catalogue);
+    const std::string file =
+        catalogue.empty() ? installed_file("configs/sites.geojson") : catalogue;
+    const auto sites = read_sites(file);
     const auto found =
         std::find_if(sites.begin(), sites.end(), [&](const Site& site) { return site.id == id; });
     if (found != sites.end()) return *found;
@@ -22,7 +23,7 @@ Site choose_site(const std::string& catalogue, const std::string& id) {
     if (sites.size() > 20)
         ids += fmt::format(", … ({} in all; fenceline sites list shows them)", sites.size());
     throw UsageError(
-        fmt::format("--site {}: {} has no site of this id; allowed: {}", id, catalogue, ids));
+        fmt::format("--site {}: {} has no site of this id; allowed: {}", id, file, ids));
 }
 
 }  // namespace fenceline

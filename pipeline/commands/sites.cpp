@@ -96,6 +96,8 @@ CommandOutput show(const Site& site) {
 }
 
 CommandOutput sites(const SitesArguments& arguments, const Common& common) {
+    if (arguments.action == "list" && !arguments.what.empty())
+        throw UsageError(fmt::format("unexpected argument '{}'", arguments.what));
     std::vector<Site> all = sites_of(arguments);
     if (arguments.action == "show") {
         if (arguments.what.empty()) throw UsageError("sites show: ID is missing: which site");

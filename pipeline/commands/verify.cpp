@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "commands/command.h"
+#include "core/error.h"
 #include "input/claims.h"
 #include "output/report_json.h"
 
@@ -14,6 +15,10 @@ struct VerifyArguments {
 };
 
 CommandOutput hold_claims(const VerifyArguments& arguments, const Common& common) {
+    std::vector<std::string> faults;
+    check_exists(faults, "--claims", arguments.claims);
+    check_exists(faults, "--report", arguments.report);
+    if (!faults.empty()) throw UsageError(faults);
     if (common.dry_run) return would_use({arguments.claims, arguments.report});
     CommandOutput output;
     const Verdicts verdicts = verify(read_claims(arguments.claims), read_report(arguments.report));

@@ -1,13 +1,28 @@
 #include "output/single_file.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "core/error.h"
 
 namespace fenceline {
 namespace fs = std::filesystem;
+namespace {
+
+void sync_path(const std::string& path) {
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    const int result = file < 0 ? -1 : ::fsync(file);
+    const int reason = errno;
+    if (file >= 0) ::close(file);
+    if (result != 0) throw DataError(path, std::strerror(reason), "is the disk full?");
+}
+
+}  // namespace
 
 std::string output_file_fault(const std::string& path, bool overwrite) {
     std::error_code failed;
@@ -20,25 +35,29 @@ std::string output_file_fault(const std::string& path, bool overwrite) {
     return {};
 }
 
-void write_file_whole(const std::string& path,
-                      const std::function<void(const std::string&)>& write) {
+WholeFiles::~WholeFiles() {
+    std::error_code ignored;
+    for (const File& file : files_) fs::remove(file.partial, ignored);
+}
+
+void WholeFiles::add(const std::string& path,
+                     const std::function<void(const std::string&)>& write) {
     const fs::path target(path);
-    // The ending stays: GDAL's drivers look at it.
+    // The ending stays: GDAL's drivers look at it. What a killed run left is written over.
     const fs::path partial = target.parent_path() / ("." + target.stem().string() + ".partial" +
                                                      target.extension().string());
-    std::error_code failed;
-    try {
-        write(partial.string());
-    } catch (...) {
-        fs::remove(partial, failed);
-        throw;
+    files_.push_back({partial.string(), path});
+    write(partial.string());
+}
+
+void WholeFiles::commit() {
+    for (const File& file : files_) sync_path(file.partial);
+    for (const File& file : files_) {
+        std::error_code failed;
+        fs::rename(file.partial, file.path, failed);
+        if (failed) throw DataError(file.path, "cannot be written: " + failed.message());
     }
-    fs::rename(partial, target, failed);
-    if (failed) {
-        const std::string reason = failed.message();
-        fs::remove(partial, failed);
-        throw DataError(path, "cannot be written: " + reason);
-    }
+    files_.clear();
 }
 
 }  // namespace fenceline

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace fenceline {
 
@@ -9,9 +10,24 @@ namespace fenceline {
 /// missing), in words with the remedy; empty when it can.
 std::string output_file_fault(const std::string& path, bool overwrite);
 
-/// The file whole or not at all: write(temporary path beside it), then renamed. The temporary file
-/// is removed when write throws. Throws DataError.
-void write_file_whole(const std::string& path,
-                      const std::function<void(const std::string&)>& write);
+/// Result files whole, and all of them or none: each is written under a temporary name beside it;
+/// commit() brings them to the disk and renames them. Without commit (an exception, Ctrl-C) nothing
+/// of them is left.
+class WholeFiles {
+  public:
+    WholeFiles() = default;
+    ~WholeFiles();
+    WholeFiles(const WholeFiles&) = delete;
+    WholeFiles& operator=(const WholeFiles&) = delete;
+    /// Calls write(temporary path) at once; what it throws is passed on.
+    void add(const std::string& path, const std::function<void(const std::string&)>& write);
+    void commit();  ///< throws DataError
+
+  private:
+    struct File {
+        std::string partial, path;
+    };
+    std::vector<File> files_;
+};
 
 }  // namespace fenceline

@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -36,15 +38,48 @@ fs::path resolved(const std::string& dir) {
     return path;
 }
 
-// Only a folder that looks like our own output, or an empty one, may be replaced: --overwrite with
-// a mistyped DIR must not cost anybody their data.
-bool looks_like_output(const fs::path& dir) {
-    if (fs::is_empty(dir)) return true;
+// Our own output may be replaced, and a few plain files; no tree or collection: --overwrite with a
+// mistyped DIR must not cost anybody their data.
+bool may_be_replaced(const fs::path& dir) {
+    constexpr int kFewFiles = 20;
     for (const char* name :
          {"report.json", "changes.geojson", "ro-crate-metadata.json", "truth.json", "bagit.txt",
           "collection.json", "catalog.json", "gazetteer.csv", "uwazi.zip"})
         if (fs::exists(dir / name)) return true;
-    return false;
+    int files = 0;
+    for (const auto& entry : fs::directory_iterator(dir))
+        if (!entry.is_regular_file() || ++files > kFewFiles) return false;
+    return true;
+}
+
+/// Is path below folder, or the folder itself? Both without symbolic links.
+bool lies_in(const fs::path& path, const fs::path& folder) {
+    return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first ==
+           folder.end();
+}
+
+int open_locked(const fs::path& folder) {
+    const int file = ::open(folder.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW);
+    if (file >= 0 && ::flock(file, LOCK_EX | LOCK_NB) == 0) return file;
+    if (file >= 0) ::close(file);
+    return -1;
+}
+
+/// Temporary folders of that name that no run holds, unless they are so young that their run may
+/// not have come to lock them.
+void remove_abandoned(const fs::path& parent, const std::string& prefix) {
+    constexpr auto kYoung = std::chrono::seconds(10);
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(parent, error)) {
+        const std::string name = entry.path().filename().string();
+        if (!name.starts_with(prefix) || name.size() != prefix.size() + 6) continue;
+        const int lock = open_locked(entry.path());
+        if (lock < 0) continue;
+        const auto written = fs::last_write_time(entry.path(), error);
+        if (!error && fs::file_time_type::clock::now() - written > kYoung)
+            fs::remove_all(entry.path(), error);
+        ::close(lock);
+    }
 }
 
 void sync_path(const fs::path& path, bool folder) {
@@ -98,26 +133,38 @@ void StagedOutput::check(const std::string& dir, bool overwrite) {
     if (!fs::is_directory(target, error))
         throw UsageError("--out " + dir + ": exists and is not a folder");
     const fs::path here = fs::current_path(error);
-    const auto mismatch = std::mismatch(target.begin(), target.end(), here.begin(), here.end());
-    if (!error && mismatch.first == target.end())
+    if (!error && lies_in(here, target))
         throw UsageError("--out " + dir + ": holds the working folder and cannot be replaced");
-    if (!looks_like_output(target))
-        throw UsageError(
-            "--out " + dir +
-            ": is not empty and is no output of fenceline; --overwrite would delete what is in it");
+    if (!may_be_replaced(target))
+        throw UsageError("--out " + dir +
+                         ": is no output of fenceline and holds folders or many files; --overwrite "
+                         "would delete them");
+}
+
+void StagedOutput::keep_inputs(const std::string& dir, const std::vector<std::string>& inputs) {
+    std::error_code error;
+    const fs::path target = resolved(dir);
+    if (!fs::exists(target, error)) return;
+    for (const std::string& input : inputs) {
+        const fs::path path = input.empty() ? fs::path() : fs::canonical(input, error);
+        if (!path.empty() && !error && lies_in(path, target))
+            throw UsageError("--out " + dir + ": holds " + input +
+                             ", which is read; --overwrite would delete it");
+    }
 }
 
 StagedOutput::StagedOutput(const std::string& dir, bool overwrite) : overwrite_(overwrite) {
     check(dir, overwrite);
     const fs::path target = resolved(dir);
     target_ = target.string();
-    std::string pattern = (target.parent_path() /
-                           ("." + target.filename().string().substr(0, 100) + ".fenceline-XXXXXX"))
-                              .string();
+    const std::string prefix = "." + target.filename().string().substr(0, 100) + ".fenceline-";
+    remove_abandoned(target.parent_path(), prefix);
+    std::string pattern = (target.parent_path() / (prefix + "XXXXXX")).string();
     if (::mkdtemp(pattern.data()) == nullptr)
         throw UsageError("--out " + dir +
                          ": no folder can be made beside it: " + std::strerror(errno));
     staging_ = pattern;
+    lock_ = open_locked(staging_);
     // mkdtemp's 0700 would lock colleagues out of the result; the user's umask decides.
     const mode_t mask = ::umask(0);
     ::umask(mask);
@@ -127,6 +174,7 @@ StagedOutput::StagedOutput(const std::string& dir, bool overwrite) : overwrite_(
 StagedOutput::~StagedOutput() {
     std::error_code ignored;
     if (!committed_) fs::remove_all(staging_, ignored);
+    if (lock_ >= 0) ::close(lock_);
 }
 
 std::string StagedOutput::path(const std::string& name) const {

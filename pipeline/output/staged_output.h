@@ -1,16 +1,18 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace fenceline {
 
 /// All of DIR or nothing. Files are written into a hidden folder beside DIR; commit() brings them
 /// to the disk and gives the folder its name in one step. Without commit (an exception, Ctrl-C) the
-/// folder is removed and DIR stays as it was.
+/// folder is removed and DIR stays as it was; what a killed run has left beside DIR goes with the
+/// next one.
 class StagedOutput {
   public:
     /// Throws UsageError when DIR exists and overwrite is not set; when it is set but DIR is no
-    /// folder, is not empty and does not look like fenceline's output, or holds the working folder;
+    /// folder, holds the working folder, or is neither fenceline's output nor a few plain files;
     /// and when the folder above DIR does not exist or cannot be written to.
     StagedOutput(const std::string& dir, bool overwrite);
     ~StagedOutput();
@@ -28,10 +30,14 @@ class StagedOutput {
 
     /// What the constructor checks, without making anything (--dry-run, early checks).
     static void check(const std::string& dir, bool overwrite);
+    /// Throws UsageError when one of these files or folders lies in DIR: replacing it would
+    /// delete what is read. Empty names are passed over.
+    static void keep_inputs(const std::string& dir, const std::vector<std::string>& inputs);
 
   private:
     std::string target_, staging_;
     bool overwrite_, committed_ = false;
+    int lock_ = -1;  ///< held on the temporary folder: a run is at work in it
 };
 
 /// Writes bytes to a file. Throws DataError with the system's reason, also when the disk turns out

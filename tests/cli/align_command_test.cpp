@@ -59,6 +59,13 @@ TEST(AlignCommand, ArgumentsThatContradictEachOtherAreAllNamed) {
                              "--save-transform does not go with --apply-transform"})
         EXPECT_NE(wrong.err.find(said), std::string::npos) << said << " in:\n" << wrong.err;
     write_cog(scratch / "a.tif", small_scene(0, 1, 96), PixelType::u8, 0, {});
+    const Outcome over =
+        fenceline_program({"align", scratch / "a.tif", scratch / "a.tif", "--out",
+                           scratch / "a.tif", "--ties", scratch / "same.csv", "--save-transform",
+                           scratch / "same.csv", "--overwrite", "--dem", scratch / "no.tif"});
+    EXPECT_EQ(over.exit_code, 2);
+    for (const char* said : {"an image is never written over", "two results", "--dem"})
+        EXPECT_NE(over.err.find(said), std::string::npos) << said << " in:\n" << over.err;
     write_text(scratch / "t.json", "{\"schema\": \"something/2\"}");
     const Outcome foreign =
         fenceline_program({"align", scratch / "a.tif", scratch / "a.tif", "--out",

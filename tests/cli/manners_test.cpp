@@ -57,6 +57,65 @@ TEST(Manners, CommandLineWinsOverFileWinsOverDefault) {
     EXPECT_NE(printed.out.find("jobs = 2\n"), std::string::npos);
 }
 
+TEST(Manners, AFlagOfTheFileIsTakenBackOnTheCommandLine) {
+    const ScratchFolder scratch;
+    // A byte-order mark, a comment sign and blanks inside a value, as editors and people write
+    // them.
+    write_text(scratch / "c.ini",
+               "\xEF\xBB\xBFjobs = 2\n[run]\nkeep-registered = true\nout = \" a #1 \"\n");
+    const Outcome file =
+        fenceline_program({"run", "--config", scratch / "c.ini", "--print-config"});
+    EXPECT_EQ(file.exit_code, 0) << file.err;
+    EXPECT_NE(file.out.find("keep-registered = true\n"), std::string::npos);
+    EXPECT_NE(file.out.find("out = \" a #1 \"\n"), std::string::npos) << file.out;
+    const Outcome line = fenceline_program(
+        {"run", "--config", scratch / "c.ini", "--keep-registered=false", "--print-config"});
+    EXPECT_NE(line.out.find("keep-registered = false\n"), std::string::npos) << line.err;
+    write_text(scratch / "printed.ini", file.out);
+    EXPECT_EQ(fenceline_program({"run", "--config", scratch / "printed.ini", "--print-config"}).out,
+              file.out);
+    write_text(scratch / "d.ini", "help = true\njobs = 1\njobs = 2\n");
+    const Outcome bad = fenceline_program({"run", "--config", scratch / "d.ini", "--print-config"});
+    EXPECT_EQ(bad.exit_code, 2);
+    EXPECT_NE(bad.err.find("unknown key help"), std::string::npos) << bad.err;
+    EXPECT_NE(bad.err.find("key jobs is given 2 times"), std::string::npos) << bad.err;
+    EXPECT_EQ(
+        fenceline_program({"run", "--config", scratch.path.string(), "--print-config"}).exit_code,
+        2)
+        << "a folder is no configuration";
+}
+
+TEST(Manners, WordsTooManyAndMissingFilesAreNamed) {
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {"sites", "list", "surplus"}, {"sites", "show", "camp25", "surplus"}}) {
+        const Outcome refused = fenceline_program(words);
+        EXPECT_EQ(refused.exit_code, 2);
+        EXPECT_NE(refused.err.find("'surplus'"), std::string::npos) << refused.err;
+    }
+    EXPECT_EQ(fenceline_program({"run", "-h"}).out, fenceline_program({"run", "--help"}).out);
+    const Outcome run =
+        fenceline_program({"run", "--site", "no-such-site", "--images", "no-folder", "--out",
+                           "no-parent/out", "--dem", "no-dem", "--perimeter", "no-line"});
+    EXPECT_EQ(run.exit_code, 2);
+    for (const char* said : {"no-such-site", "no-folder", "no-parent", "no-dem", "no-line"})
+        EXPECT_NE(run.err.find(said), std::string::npos) << said << " in:\n" << run.err;
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {"compare", "no-a", "no-b", "--out", "o"},
+             {"align", "no-a", "no-b", "--out", "o.tif"},
+             {"verify", "--claims", "no-a", "--report", "no-b"},
+             {"evaluate", "--truth", "no-a", "--report", "no-b"}}) {
+        const Outcome refused = fenceline_program(words);
+        EXPECT_EQ(refused.exit_code, 2) << words[0];
+        for (const char* said : {"no-a", "no-b"})
+            EXPECT_NE(refused.err.find(said), std::string::npos) << refused.err;
+    }
+    for (const char* later : {"monitor", "batch"}) {
+        const Outcome refused = fenceline_program({later, "--help"});
+        EXPECT_EQ(refused.exit_code, 2);
+        EXPECT_NE(refused.err.find("not in this version"), std::string::npos) << refused.err;
+    }
+}
+
 TEST(Manners, AllFaultsAreListedAtOnce) {
     const ScratchFolder scratch;
     write_text(scratch / "c.ini", "[align]\nserch_m = 50\nwindow_px = 7\n[nonsense]\nx = 1\n");
