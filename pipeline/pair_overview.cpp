@@ -75,7 +75,6 @@ Alignment at_full_size(Alignment a, int factor) {
         tie.lean_px = k * tie.lean_px;
     }
     a.residual.spacing_px *= k;
-    a.disputed.spacing_px *= k;
     a.support_radius_px *= k;
     return a;
 }

@@ -178,7 +178,7 @@ void take_fit(const Fit& found, const std::vector<Match>& matches, const Grid& g
              : 0;
     const double crowns_px = held_out_px(matches, true);
     out.residual = {found.sigma_spacing_px, found.sigma_columns, found.sigma_rows, {}};
-    out.disputed = out.residual;
+    double disputed = 0, near = 0;
     for (int j = 0; j < found.sigma_rows; ++j)
         for (int i = 0; i < found.sigma_columns; ++i) {
             const Point p{i * found.sigma_spacing_px, j * found.sigma_spacing_px};
@@ -192,7 +192,8 @@ void take_fit(const Fit& found, const std::vector<Match>& matches, const Grid& g
                 any = std::min(any, dot(d, d));
                 if (!m.canopy) ground = std::min(ground, dot(d, d));
             }
-            const double contrary = dispute < any ? disputed_px / std::numbers::sqrt2 : 0.0;
+            if (any <= reach * reach)
+                near += 1, disputed += dispute < any ? disputed_px * disputed_px : 0.0;
             any = std::sqrt(any), ground = std::sqrt(ground);
             const double scatter =
                 optimism *
@@ -205,10 +206,10 @@ void take_fit(const Fit& found, const std::vector<Match>& matches, const Grid& g
                                  std::sqrt(beyond * (beyond + 0.8));
             const double under = any < ground ? std::max(0.0, ground / reach - 0.35) : 0.0;
             const double crowns = kCrowns * crowns_px * std::pow(under, 0.85);
-            out.disputed.sigma_m.push_back(static_cast<float>(gsd * contrary));
             out.residual.sigma_m.push_back(
-                static_cast<float>(gsd * std::hypot(std::hypot(scatter, drift, crowns), contrary)));
+                static_cast<float>(gsd * std::hypot(scatter, drift, crowns)));
         }
+    out.disputed_m = gsd * std::sqrt(disputed / std::max(1.0, near));
 }
 
 /// What windows that may all show crowns leave in common, and whether they may (lean_m).

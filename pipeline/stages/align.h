@@ -89,9 +89,10 @@ struct Alignment {
     /// What is then expected to be common to all tie points, and no held-out one shows: RMSE of
     /// both axes, m; part of σ_r, rmse_m and whole_rmse_m.
     double crowns_m = 0;
-    /// The part of σ_r that windows claim which the model leaves out and which say the same as
-    /// others around them, m, one axis: it is in residual, too.
-    ResidualField disputed;
+    /// How far the model is from windows that it leaves out and that say the same as others around
+    /// them: root mean square over the ground near tie points, m, both axes. A doubt, not a part of
+    /// σ_r: they may show crowns.
+    double disputed_m = 0;
     int windows = 0;            ///< that showed enough ground to be matched
     double hidden_share = 0;    ///< of the target
     double empty_radius_m = 0;  ///< largest circle without a kept tie point

@@ -47,7 +47,7 @@ Alignment failed(Alignment alignment, std::string reason) {
 
 void judge(Alignment& a, int width, int height, double gsd, const AlignOptions& options) {
     const Support support = support_of(a, width, height);
-    double near_variance = 0, disputed = 0, near = 0, variance = 0, shown = 0, held = 0, widest = 0;
+    double near_variance = 0, near = 0, variance = 0, shown = 0, held = 0, widest = 0;
     const bool any_shown = std::find(a.shown.begin(), a.shown.end(), 1) != a.shown.end();
     const auto cells = static_cast<int>(support.nearest_px.size());
     for (int k = 0; k < cells; ++k) {
@@ -59,7 +59,6 @@ void judge(Alignment& a, int width, int height, double gsd, const AlignOptions& 
         variance += 2 * sigma_m * sigma_m, shown += 1;
         if (nearest > a.support_radius_px) continue;
         near_variance += 2 * sigma_m * sigma_m, near += 1;
-        disputed += 2 * std::pow(a.disputed(cell_middle(k, width, height)), 2);
     }
     a.rmse_m = std::sqrt(near_variance / std::max(1.0, near));
     a.ce90_m = 1.517 * a.rmse_m;  // of two equal normal axes
@@ -76,10 +75,9 @@ void judge(Alignment& a, int width, int height, double gsd, const AlignOptions& 
     const double rmse_px = a.rmse_m / a.effective_gsd_m,
                  held_out_px = a.held_out_m / a.effective_gsd_m,
                  whole_px = a.whole_rmse_m / a.effective_gsd_m;
-    // What crowns may have in common is a doubt, not a measurement, and what windows dispute that
-    // were left out may be theirs: both warn, and refuse nothing.
-    const double shown_m = std::sqrt(std::max(0.0, std::pow(a.rmse_m, 2) - std::pow(a.crowns_m, 2) -
-                                                       disputed / std::max(1.0, near))),
+    // What crowns may have in common is a doubt, not a measurement: it warns, and refuses nothing.
+    const double shown_m =
+                     std::sqrt(std::max(0.0, std::pow(a.rmse_m, 2) - std::pow(a.crowns_m, 2))),
                  shown_px = shown_m / a.effective_gsd_m;
     if (std::max(shown_px, held_out_px) > options.warn_px) {
         a = failed(std::move(a),
@@ -102,6 +100,12 @@ void judge(Alignment& a, int width, int height, double gsd, const AlignOptions& 
                         a.lean_m));
     if (rmse_px > options.pass_px)
         warn(fmt::format("the registration leaves {:.2f} m ({:.2f} px)", a.rmse_m, rmse_px));
+    // So does what windows say that were left out and agree with each other.
+    if (std::hypot(a.rmse_m, a.disputed_m) > options.pass_px * a.effective_gsd_m)
+        warn(fmt::format(
+            "windows that agree with each other are left out: where they lie, the model "
+            "contradicts them by {:.2f} m on the whole",
+            a.disputed_m));
     if (held_out_px > 0.5 * (options.pass_px + options.warn_px))
         warn(fmt::format("tie points that the model has not seen are off by {:.2f} m ({:.2f} px)",
                          a.held_out_m, held_out_px));

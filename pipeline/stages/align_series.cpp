@@ -224,8 +224,7 @@ SeriesSolution align_series(const Grid& grid, std::vector<Alignment> star, int r
                 gsd * out.variance_factor * std::sqrt(node.variance[static_cast<std::size_t>(u)])));
         }
         a.residual = std::move(residual);
-        a.disputed =
-            {};  // it is in what was observed, and no part of this field that could be told
+        a.disputed_m = 0;  // it was the model's that the ties have corrected
         if (largest > kWorthPx) {
             LocalField& local = a.target_from_reference.local;
             if (local.columns == 0) {
