@@ -18,4 +18,8 @@ class KeptPlanes {
     std::size_t bytes_;
 };
 
+/// The next `bytes` that are allocated in blocks of up to 24 MiB, by whomever, will lie on huge
+/// pages. Does nothing before keep_freed_memory().
+void prepare_heap(std::size_t bytes);
+
 }  // namespace fenceline
