@@ -387,8 +387,10 @@ void write_cog_rows(const std::string& path, const Grid& grid, int bands, const 
         image.SetMetadataItem(key.c_str(), value.c_str());
     char** options = nullptr;
     options = CSLSetNameValue(options, "COMPRESS", "DEFLATE");
-    options = CSLSetNameValue(options, "LEVEL", "1");  // nearly as small here, in half of the time
-    options = CSLSetNameValue(options, "PREDICTOR", "YES");
+    // Nearly as small here, in a quarter of the time: values are few and repeat, so that neither a
+    // higher level nor a predictor gains much (-15 to +5 % of a whole map).
+    options = CSLSetNameValue(options, "LEVEL", "1");
+    options = CSLSetNameValue(options, "PREDICTOR", "NO");
     options = CSLSetNameValue(options, "BLOCKSIZE", std::to_string(kBlock).c_str());
     // Tiles are compressed by threads of their own and written in order: the file is the same.
     if (const int threads = tbb::this_task_arena::max_concurrency(); threads > 1)
