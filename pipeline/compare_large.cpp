@@ -4,11 +4,13 @@
 #include <tbb/parallel_invoke.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <memory>
 #include <optional>
 
 #include "core/error.h"
+#include "core/kept_planes.h"
 #include "core/parallel.h"
 #include "kernels/bands.h"
 #include "output/scratch_shelf.h"
@@ -35,45 +37,58 @@ struct Strip {
     GridImage before, after;
 };
 
-/// Both images, read on the same windows at the same time; `after` through its registration.
+/// Both images, read on the same windows at the same time.
 class PairReader {
   public:
-    PairReader(const SceneInfo& before, const SceneInfo& after, const Grid& grid, const Warp& warp,
+    PairReader(const SceneInfo& before, const SceneInfo& after, const Grid& grid,
                const GeorefOptions& georef)
-        : before_(before, grid, {}, georef), after_(after, grid, warp, georef) {
+        : before_(before, grid, {}, georef),
+          after_(after, grid, {}, georef),
+          new_blocks_(before_.row_of_blocks_bytes() + after_.row_of_blocks_bytes()) {
+        // Holding all of a pair that would fit was tried: here fresh memory takes as long as
+        // decoding once more.
         constexpr double kLeastDecoded = 256 << 20, kMostDecoded = 416 << 20, kSpare = 1.1;
-        const double wanted = kSpare * static_cast<double>(before_.row_of_blocks_bytes() +
-                                                           after_.row_of_blocks_bytes());
-        hold_decoded(static_cast<std::size_t>(std::clamp(wanted, kLeastDecoded, kMostDecoded)));
+        hold_decoded(static_cast<std::size_t>(
+            std::clamp(kSpare * static_cast<double>(new_blocks_), kLeastDecoded, kMostDecoded)));
     }
-    Strip read(const Window& window) {
-        Strip strip{window.y, window.y + window.height, {}, {}};
-        tbb::parallel_invoke([&] { strip.before = before_.read(window); },
-                             [&] { strip.after = after_.read(window); });
+    void read(const Window& window, Strip& strip) {
+        prepare_heap(new_blocks_);
+        strip.y0 = window.y;
+        strip.y1 = window.y + window.height;
+        tbb::parallel_invoke([&] { before_.read(window, strip.before); },
+                             [&] { after_.read(window, strip.after); });
         throw_if_abandoned();
-        return strip;
     }
+    /// `after` through its registration, once that is known.
+    void register_by(const Warp& warp) { after_.register_by(warp); }
 
   private:
     GridReader before_, after_;
+    std::size_t new_blocks_;  // bytes that the next window may decode
 };
 
-/// read(i) one after the other, take(i, strip) one after the other and in order, both at a time.
+/// read(i, strip) one after the other, take(strip) one after the other and in order, both at a
+/// time, on two strips that are used in turn.
 template <class Read, class Take>
 void read_and_take(int count, const Read& read, const Take& take) {
+    constexpr std::size_t kStrips = 2;
+    std::array<Strip, kStrips> strips;  // a third is only read once the first has been taken
     int next = 0;
-    tbb::parallel_pipeline(2, tbb::make_filter<void, std::shared_ptr<Strip>>(
-                                  tbb::filter_mode::serial_in_order,
-                                  [&](tbb::flow_control& flow) -> std::shared_ptr<Strip> {
-                                      throw_if_cancelled();
-                                      if (next < count)
-                                          return std::make_shared<Strip>(read(next++));
-                                      flow.stop();
-                                      return nullptr;
-                                  }) &
-                                  tbb::make_filter<std::shared_ptr<Strip>, void>(
-                                      tbb::filter_mode::serial_in_order,
-                                      [&](const std::shared_ptr<Strip>& strip) { take(*strip); }));
+    tbb::parallel_pipeline(kStrips,
+                           tbb::make_filter<void, Strip*>(
+                               tbb::filter_mode::serial_in_order,
+                               [&](tbb::flow_control& flow) -> Strip* {
+                                   throw_if_cancelled();
+                                   if (next >= count) {
+                                       flow.stop();
+                                       return nullptr;
+                                   }
+                                   Strip& strip = strips[static_cast<std::size_t>(next) % kStrips];
+                                   read(next++, strip);
+                                   return &strip;
+                               }) &
+                               tbb::make_filter<Strip*, void>(tbb::filter_mode::serial_in_order,
+                                                              [&](Strip* strip) { take(*strip); }));
 }
 
 /// Clouds, their shadows, snow and haze as the overview shows them, on one window of the grid.
@@ -114,16 +129,6 @@ class OverviewMasks {
     bool any_ = false;
 };
 
-Scene scene_of(const SceneInfo& info, GridImage image, const Grid& twin) {
-    Scene scene;
-    scene.info = info;
-    scene.raster = std::move(image.raster);
-    scene.masks = std::move(image.masks);
-    scene.raster.grid.crs_wkt = twin.crs_wkt;
-    scene.raster.grid.geotransform = twin.geotransform;
-    return scene;
-}
-
 /// Copies one window's pixels into a mosaic.
 void place(const GridImage& part, int x0, int y0, Scene& mosaic) {
     const int width = part.raster.grid.width, height = part.raster.grid.height;
@@ -150,42 +155,51 @@ Scene empty_mosaic(const SceneInfo& info, const Grid& twin, int bands) {
     return scene;
 }
 
-/// Rows that evidence needs around those that are new: the last ones of the strips before.
-void keep_last_rows(Raster& raster, Mask& masks, int rows) {
-    const int width = raster.grid.width, drop = raster.grid.height - rows;
-    if (drop <= 0) return;
-    const auto cut = [&](auto& plane) {
-        auto kept = std::remove_reference_t<decltype(plane)>(width, rows);
-        for (int y = 0; y < rows; ++y) std::copy_n(plane.row(drop + y), width, kept.row(y));
-        plane = std::move(kept);
-    };
-    for (Plane& band : raster.bands) cut(band);
-    cut(raster.valid);
-    cut(masks);
-    raster.grid.height = rows;
-}
+/// The rows of one image that evidence needs at a time, as they come. The planes have room for
+/// `most` rows; the scene's grid says how many there are.
+class HeldRows {
+  public:
+    HeldRows(const SceneInfo& info, const Grid& twin, int most) : most_(most) {
+        scene.info = info;
+        scene.raster.grid = twin;
+        scene.raster.grid.height = 0;
+    }
+    void append(const GridImage& strip) {
+        Raster& raster = scene.raster;
+        if (raster.bands.empty()) {
+            raster.roles = strip.raster.roles;
+            for (std::size_t b = 0; b < strip.raster.bands.size(); ++b)
+                raster.bands.emplace_back(raster.grid.width, most_);
+            raster.valid = Mask(raster.grid.width, most_);
+            scene.masks = Mask(raster.grid.width, most_);
+        }
+        const auto copy = [&](const auto& from, auto& to) {
+            std::copy_n(from.row(0), from.stride() * static_cast<std::size_t>(from.height()),
+                        to.row(raster.grid.height));
+        };
+        for (std::size_t b = 0; b < raster.bands.size(); ++b)
+            copy(strip.raster.bands[b], raster.bands[b]);
+        copy(strip.raster.valid, raster.valid);
+        copy(strip.masks, scene.masks);
+        raster.grid.height += strip.raster.valid.height();
+    }
+    void keep_last(int rows) {
+        const int drop = scene.raster.grid.height - rows;
+        if (drop <= 0) return;
+        const auto move_up = [&](auto& plane) {
+            const auto from = plane.row(drop);
+            std::copy(from, from + plane.stride() * static_cast<std::size_t>(rows), plane.row(0));
+        };
+        for (Plane& band : scene.raster.bands) move_up(band);
+        move_up(scene.raster.valid);
+        move_up(scene.masks);
+        scene.raster.grid.height = rows;
+    }
+    Scene scene;
 
-void append_rows(Scene& scene, Scene next) {
-    if (scene.raster.bands.empty()) {
-        scene = std::move(next);
-        return;
-    }
-    const int width = scene.raster.grid.width, old = scene.raster.grid.height,
-              add = next.raster.grid.height;
-    const auto join = [&](auto& first, const auto& second) {
-        auto both = std::remove_reference_t<decltype(first)>(width, old + add);
-        for (int y = 0; y < old; ++y) std::copy_n(first.row(y), width, both.row(y));
-        for (int y = 0; y < add; ++y) std::copy_n(second.row(y), width, both.row(old + y));
-        first = std::move(both);
-    };
-    for (std::size_t b = 0; b < scene.raster.bands.size(); ++b) {
-        join(scene.raster.bands[b], next.raster.bands[b]);
-        next.raster.bands[b] = {};  // strips are large: none is kept twice
-    }
-    join(scene.raster.valid, next.raster.valid);
-    join(scene.masks, next.masks);
-    scene.raster.grid.height = old + add;
-}
+  private:
+    int most_;
+};
 
 /// Whether what is kept of every pixel is kept in memory.
 bool in_memory(const Grid& grid, const CompareOptions& options) {
@@ -233,15 +247,16 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
     const int factor = static_cast<int>(std::ceil(std::sqrt(pixels / options.overview_pixels)));
     progress.stage("observe", count);
     std::optional<Overview> first, second;
+    PairReader reader(before, after, working, options.georef);
     {
-        PairReader reader(before, after, working, {}, options.georef);
         const int tall = std::max(1, strip / factor) * factor;
         const int pieces = (working.height + tall - 1) / tall;
         read_and_take(
             pieces,
-            [&](int i) {
-                const int y0 = i * tall;
-                return reader.read({0, y0, working.width, std::min(tall, working.height - y0)});
+            [&](int i, Strip& read) {
+                // From the bottom up: what is decoded last is what is needed first again.
+                const int y0 = (pieces - 1 - i) * tall;
+                reader.read({0, y0, working.width, std::min(tall, working.height - y0)}, read);
             },
             [&](const Strip& read) {
                 if (!first) {
@@ -283,8 +298,9 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
 
     // Radiometry and the statistics of evidence, on samples at full resolution.
     progress.stage("normalize", 1);
-    PairReader reader(before, after, working, warp, options.georef);
+    reader.register_by(warp);
     std::optional<Scene> mosaic_before, mosaic_after;
+    Strip part;
     for (int j = 0; j < kSamples; ++j)
         for (int i = 0; i < kSamples; ++i) {
             const auto at = [&](int k, int length) {
@@ -294,7 +310,7 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
             };
             const Window window{at(i, working.width), at(j, working.height), kSampleSide,
                                 kSampleSide};
-            Strip part = reader.read(window);
+            reader.read(window, part);
             masks_before.add_to(part.before.masks, window);
             masks_after.add_to(part.after.masks, window);
             if (!mosaic_before) {
@@ -319,31 +335,34 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
 
     // The rows that can be weighed once a strip has come are those kEvidenceHalo above its end.
     progress.stage("difference", count);
-    Scene held_before, held_after;
+    const int most = strip + 2 * kEvidenceHalo;
+    std::optional<HeldRows> held_before, held_after;
+    held_before.emplace(out.before.info, twin, most);
+    held_after.emplace(out.after.info, twin, most);
     int held_from = 0, done = 0;
     read_and_take(
-        count, [&](int i) { return reader.read(strip_window(i)); },
+        count, [&](int i, Strip& read) { reader.read(strip_window(i), read); },
         [&](Strip& read) {
             const Window window{0, read.y0, working.width, read.y1 - read.y0};
             masks_before.add_to(read.before.masks, window);
             masks_after.add_to(read.after.masks, window);
             apply(out.normalization, read.after.raster);
-            append_rows(held_before, scene_of(out.before.info, std::move(read.before), twin));
-            append_rows(held_after, scene_of(out.after.info, std::move(read.after), twin));
+            held_before->append(read.before);
+            held_after->append(read.after);
             const int end = read.y1 == working.height ? working.height : read.y1 - kEvidenceHalo;
             if (end > done)
-                add_difference_rows(*scores, held_before, held_after, held_from, done, end,
-                                    options.difference);
+                add_difference_rows(*scores, held_before->scene, held_after->scene, held_from, done,
+                                    end, options.difference);
             done = std::max(done, end);
-            const int keep = std::min(held_before.raster.grid.height,
+            const int keep = std::min(held_before->scene.raster.grid.height,
                                       read.y1 - std::max(0, done - kEvidenceHalo));
             held_from = read.y1 - keep;
-            keep_last_rows(held_before.raster, held_before.masks, keep);
-            keep_last_rows(held_after.raster, held_after.masks, keep);
+            held_before->keep_last(keep);
+            held_after->keep_last(keep);
             progress.step(after.id);
         });
-    held_before = {};
-    held_after = {};
+    held_before.reset();
+    held_after.reset();
     out.map = finish_difference(*scores, options.difference);
     out.map_row = [scores](int y, std::uint8_t* change, float* probability) {
         change_map_row(*scores, y, change, probability);

@@ -338,6 +338,26 @@ TEST(Difference, RowsOnAShelfSayWhatTheWholeSays) {
     expect_same(map, whole);
 }
 
+TEST(Difference, AShelfInMemoryGivesBackWhatWasPutThereInAnyOrder) {
+    constexpr std::uint64_t kPiece = std::uint64_t{16} << 20;  // what it grows by
+    const Shelf shelf = memory_shelf();
+    const std::vector<std::uint64_t> places{2 * kPiece - 3, 5, kPiece - 1000};
+    std::vector<std::uint8_t> bytes(2000), back(2000);
+    const auto fill = [&](std::uint64_t place) {
+        for (std::size_t k = 0; k < bytes.size(); ++k)
+            bytes[k] = static_cast<std::uint8_t>((place % 251 + 7 * k) & 0xFFU);
+    };
+    for (const std::uint64_t place : places) {
+        fill(place);
+        shelf.write(place, bytes.data(), bytes.size());
+    }
+    for (const std::uint64_t place : places) {
+        fill(place);
+        shelf.read(place, back.data(), back.size());
+        EXPECT_EQ(back, bytes) << place;
+    }
+}
+
 TEST(Difference, OfTooManyObjectsTheSurestAreListedAndTheRestCounted) {
     std::vector<Building> more = standing();
     for (int k = 0; k < 5; ++k) more.push_back({20.0 + 44 * k, 80.0 + (k % 2) * 66, 22, 14});

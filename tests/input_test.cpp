@@ -261,6 +261,42 @@ TEST(ReadOnGrid, SameBytesForAnyNumberOfThreads) {
     }
 }
 
+TEST(ReadOnGrid, AnImageWhoseMemoryIsUsedAgainHoldsNothingOfTheLastWindow) {
+    const TemporaryFolder folder;
+    ImageRecipe recipe;
+    recipe.width = recipe.height = 200;
+    recipe.bands = 2;
+    std::mt19937 random(8);
+    recipe.value = [&](int, int, int) { return 1 + random() % 900; };
+    recipe.more = [](GDALDataset& d) {
+        for (int b = 1; b <= 2; ++b) d.GetRasterBand(b)->SetNoDataValue(13);
+    };
+    write_image(folder / "a.tif", recipe);
+    const SceneInfo info = probed(folder / "a.tif");
+    const Grid grid = utm_grid(499950, 4630040, 1, 400, 400);  // the image lies inside
+    Warp warp;
+    warp.affine.a = {3.25, 1.001, 0.002, -1.5, -0.001, 0.999};
+    GridReader reader(info, grid, {}, {});
+    GridImage again;
+    reader.read({60, 60, 128, 100}, again);
+    reader.register_by(warp);
+    GridReader registered(info, grid, warp, {});
+    for (const Window& window : {Window{0, 20, 128, 100}, Window{180, 190, 128, 100},
+                                 Window{270, 290, 128, 100}, Window{20, 30, 90, 40}}) {
+        reader.read(window, again);
+        const GridImage fresh = registered.read(window);
+        ASSERT_EQ(again.raster.valid.height(), window.height);
+        for (int y = 0; y < window.height; ++y)
+            for (int x = 0; x < window.width; ++x) {
+                ASSERT_EQ(again.raster.valid.at(x, y), fresh.raster.valid.at(x, y))
+                    << x << ' ' << y;
+                ASSERT_EQ(again.masks.at(x, y), fresh.masks.at(x, y)) << x << ' ' << y;
+                for (std::size_t b = 0; b < 2; ++b)
+                    ASSERT_EQ(again.raster.bands[b].at(x, y), fresh.raster.bands[b].at(x, y));
+            }
+    }
+}
+
 TEST(ReadOnGrid, BlocksThatAllThreadsDecodeAreTheSameAndSoIsTheReasonOfADamagedOne) {
     const TemporaryFolder folder;
     ImageRecipe recipe;

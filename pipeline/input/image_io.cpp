@@ -543,7 +543,6 @@ GridReader::GridReader(const SceneInfo& info, const Grid& grid, const Warp& warp
     Impl& i = *impl_;
     i.info = info;
     i.grid = grid;
-    i.warp = warp;
     i.options = options;
     i.source = open_source(info.path, decoding == Decoding::on_all_threads
                                           ? tbb::this_task_arena::max_concurrency()
@@ -551,6 +550,14 @@ GridReader::GridReader(const SceneInfo& info, const Grid& grid, const Warp& warp
     i.georeference = std::make_unique<Georeference>(info.path, *i.source.image, options);
     if (i.source.bands.data.empty())
         throw DataError(info.path, "it has no data band, only transparency");
+    register_by(warp);
+}
+
+void GridReader::register_by(const Warp& warp) {
+    Impl& i = *impl_;
+    const SceneInfo& info = i.info;
+    const Grid& grid = i.grid;
+    i.warp = warp;
     const Box box = warped_box(grid, warp);
     if (!(box.x1 >= box.x0)) throw DataError(info.path, "its registration leads nowhere");
     i.lattice = std::make_unique<SourceLattice>(*i.georeference, grid, box.x0 - 2, box.y0 - 2,
@@ -570,6 +577,12 @@ GridReader::GridReader(const SceneInfo& info, const Grid& grid, const Warp& warp
 }
 
 GridImage GridReader::read(const Window& window) {
+    GridImage out;
+    read(window, out);
+    return out;
+}
+
+void GridReader::read(const Window& window, GridImage& out) {
     const SceneInfo& info = impl_->info;
     const Source& source = impl_->source;
     const SourceLattice& lattice = *impl_->lattice;
@@ -583,14 +596,24 @@ GridImage GridReader::read(const Window& window) {
                  wide_y = widen ? std::max(1.0, ratio_y) : 1.0;
     const int reach = static_cast<int>(std::ceil(2 * std::max(wide_x, wide_y))) + 2;
 
-    GridImage out;
     out.raster.grid = grid;
     out.raster.roles = info.roles;
     out.raster.roles.resize(band_count, BandRole::other);
-    out.raster.valid = Mask(grid.width, grid.height);
-    out.masks = Mask(grid.width, grid.height, kNoData);
-    for (std::size_t b = 0; b < band_count; ++b)
-        out.raster.bands.emplace_back(grid.width, grid.height);
+    const auto fit = [&](auto& plane) {
+        if (plane.width() != grid.width || plane.height() != grid.height)
+            plane = std::remove_reference_t<decltype(plane)>(grid.width, grid.height);
+    };
+    fit(out.raster.valid);
+    fit(out.masks);
+    out.raster.bands.resize(band_count);
+    for (Plane& band : out.raster.bands) fit(band);
+    out.mask_given = false;
+    // Rows are cleared just before they are written: then they are still in the cache.
+    const auto clear_row = [&](int y, int x, int n) {
+        std::fill_n(out.raster.valid.row(y) + x, n, std::uint8_t{0});
+        std::fill_n(out.masks.row(y) + x, n, std::uint8_t{kNoData});
+        for (Plane& band : out.raster.bands) std::fill_n(band.row(y) + x, n, 0.0F);
+    };
 
     // Strips of whole rows where they fit, so that the source is read from top to bottom once.
     const double per_row =
@@ -612,7 +635,11 @@ GridImage GridReader::read(const Window& window) {
             const std::size_t columns = static_cast<std::size_t>(tile.width);
             const SourcePlaces places(lattice, warp, tile, source.width, source.height);
             const Box& needed = places.needed();
-            if (!(needed.x1 >= needed.x0)) continue;
+            if (!(needed.x1 >= needed.x0)) {
+                for (int y = 0; y < tile.height; ++y)
+                    clear_row(tile.y + y - window.y, tile.x - window.x, tile.width);
+                continue;
+            }
             any = true;
             const int wx = std::max(0, static_cast<int>(needed.x0) - reach),
                       wy = std::max(0, static_cast<int>(needed.y0) - reach);
@@ -645,6 +672,7 @@ GridImage GridReader::read(const Window& window) {
                 for (int y = y0; y < y1; ++y) {
                     std::size_t sampled = 0;
                     const int out_y = tile.y + y - window.y;
+                    clear_row(out_y, shift, tile.width);
                     std::uint8_t* valid = out.raster.valid.row(out_y);
                     std::uint8_t* masks = out.masks.row(out_y);
                     if (const std::optional<Point> start =
@@ -714,7 +742,6 @@ GridImage GridReader::read(const Window& window) {
                        impl_->options, out);
         out.mask_given = true;
     }
-    return out;
 }
 
 GridImage read_on_grid(const SceneInfo& info, const Grid& grid, const Warp& warp,

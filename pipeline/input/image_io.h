@@ -64,6 +64,11 @@ class GridReader {
     /// A window inside the grid; one call at a time. Windows without any pixel of the image are no
     /// data throughout, unless the window is the whole grid (DataError).
     GridImage read(const Window& window);
+    /// The same into an image whose memory is used again: for one strip after the other.
+    void read(const Window& window, GridImage& out);
+    /// From now on through another registration on the same grid; the file stays open, and what of
+    /// it is decoded stays so. Throws DataError.
+    void register_by(const Warp& warp);
     /// What a row of the file's blocks takes when it is decoded, all bands.
     std::size_t row_of_blocks_bytes() const;
     SampleType sample_type() const;

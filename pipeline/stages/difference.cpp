@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/parallel.h"
+#include "core/plane_memory.h"
 #include "kernels/bands.h"
 #include "stages/difference_evidence.h"
 #include "stages/difference_scores.h"
@@ -46,14 +47,55 @@ std::vector<Plane> change_evidence(const Scene& before, const Scene& after, doub
     return planes;
 }
 
+namespace {
+
+/// Bytes in pieces that stay where they are: it grows without a copy, and nothing is cleared.
+class Pieces {
+  public:
+    Pieces() = default;
+    Pieces(const Pieces&) = delete;
+    Pieces& operator=(const Pieces&) = delete;
+    ~Pieces() {
+        for (char* piece : pieces_) free_plane(piece);
+    }
+    void write(std::uint64_t at, const char* from, std::size_t count) {
+        while (pieces_.size() * kPiece < at + count)
+            pieces_.push_back(static_cast<char*>(allocate_plane(kPiece)));
+        each(at, count, [&](char* piece, std::size_t n) {
+            std::memcpy(piece, from, n);
+            from += n;
+        });
+    }
+    void read(std::uint64_t at, char* to, std::size_t count) const {
+        each(at, count, [&](const char* piece, std::size_t n) {
+            std::memcpy(to, piece, n);
+            to += n;
+        });
+    }
+
+  private:
+    static constexpr std::size_t kPiece = std::size_t{16} << 20;
+    template <class Body>
+    void each(std::uint64_t at, std::size_t count, const Body& body) const {
+        while (count > 0) {
+            const std::size_t offset = at % kPiece, n = std::min(count, kPiece - offset);
+            body(pieces_[at / kPiece] + offset, n);
+            at += n;
+            count -= n;
+        }
+    }
+    std::vector<char*> pieces_;
+};
+
+}  // namespace
+
 Shelf memory_shelf() {
-    const auto bytes = std::make_shared<std::vector<char>>();
-    return {[bytes](std::uint64_t at, const void* from, std::size_t count) {
-                if (bytes->size() < at + count) bytes->resize(at + count);
-                std::memcpy(bytes->data() + at, from, count);
+    const auto pieces = std::make_shared<Pieces>();
+    return {[pieces](std::uint64_t at, const void* from, std::size_t count) {
+                pieces->write(at, static_cast<const char*>(from), count);
             },
-            [bytes](std::uint64_t at, void* to, std::size_t count) {
-                std::memcpy(to, bytes->data() + at, count);
+            [pieces](std::uint64_t at, void* to, std::size_t count) {
+                pieces->read(at, static_cast<char*>(to), count);
             }};
 }
 
@@ -167,7 +209,7 @@ std::shared_ptr<DifferenceScores> start_difference(const Scene& before, const Sc
 void add_difference_rows(DifferenceScores& scores, const Scene& before, const Scene& after,
                          int first_row, int y0, int y1, const DifferenceOptions& options) {
     if (!scores.comparable) return;
-    Pair pair;
+    Pair& pair = scores.pair;
     if (y1 <= y0 || !bind_pair(before, after, pair)) return;
     pair.first_row = first_row;
     ScoreRows rows(scores.width, y0, y1 - y0);

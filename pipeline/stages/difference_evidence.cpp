@@ -55,16 +55,21 @@ std::pair<float, float> robust(std::vector<float> values) {
     return {centre, 1.4826F * percentile(values, 0.5)};
 }
 
-Plane mean_of_visible(const std::vector<const Plane*>& planes, const std::vector<BandRole>& roles,
-                      const Mask& seen) {
-    std::vector<const float*> rows;
+/// Takes on another size; what it holds means nothing then.
+template <class T>
+void fit(PlaneOf<T>& plane, int width, int height) {
+    if (plane.width() != width || plane.height() != height) plane = PlaneOf<T>(width, height);
+}
+
+void mean_of_visible(const std::vector<const Plane*>& planes, const std::vector<BandRole>& roles,
+                     const Mask& seen, Plane& mean) {
     std::vector<const Plane*> used;
     for (const BandRole role : {BandRole::blue, BandRole::green, BandRole::red})
         if (const Plane* plane = band_of(planes, roles, role)) used.push_back(plane);
     if (used.empty())
         if (const Plane* plane = band_of(planes, roles, BandRole::pan)) used.push_back(plane);
     if (used.empty()) used = planes;  // unknown roles: all alike
-    Plane mean(seen.width(), seen.height());
+    fit(mean, seen.width(), seen.height());
     const std::vector<float> weights(used.size(), 1.0F / static_cast<float>(used.size()));
     parallel_rows(seen.height(), [&](int y0, int y1) {
         std::vector<const float*> lines(used.size());
@@ -74,7 +79,6 @@ Plane mean_of_visible(const std::vector<const Plane*>& planes, const std::vector
                                    static_cast<std::size_t>(seen.width()), mean.row(y));
         }
     });
-    return mean;
 }
 
 /// The bands that colour is told from; looked up once, not per pixel.
@@ -150,11 +154,13 @@ bool bind_pair(const Scene& before, const Scene& after, Pair& pair) {
     if (pair.bands.first.empty() || width <= 0 || height <= 0 || after.raster.grid.width != width ||
         after.raster.grid.height != height)
         return false;
-    pair.seen = Mask(width, height);
-    pair.doubt = Mask(width, height);
+    fit(pair.seen, width, height);
+    fit(pair.doubt, width, height);
     std::atomic<bool> any{false};
+    std::atomic<std::size_t> seen_count{0};
     parallel_rows(height, [&](int y0, int y1) {
         std::uint8_t all = 0;
+        std::size_t seen = 0;
         for (int y = y0; y < y1; ++y) {
             const std::uint8_t *a = before.masks.row(y), *b = after.masks.row(y);
             const std::uint8_t *u = before.raster.valid.row(y), *v = after.raster.valid.row(y);
@@ -169,15 +175,15 @@ bool bind_pair(const Scene& before, const Scene& after, Pair& pair) {
             }
             for (const int near : {std::max(0, y - 1), y, std::min(height - 1, y + 1)})
                 all |= add_saturation(before.masks.row(near), after.masks.row(near), width, doubt);
+            seen += static_cast<std::size_t>(width - std::count(out, out + width, 0));
         }
         if (all != 0) any = true;
+        seen_count += seen;
     });
     if (!any) pair.doubt = {};
-    for (int y = 0; y < height; ++y)
-        pair.seen_count += static_cast<std::size_t>(
-            width - std::count(pair.seen.row(y), pair.seen.row(y) + width, 0));
-    pair.luminance_first = mean_of_visible(pair.bands.first, pair.bands.roles, pair.seen);
-    pair.luminance_second = mean_of_visible(pair.bands.second, pair.bands.roles, pair.seen);
+    pair.seen_count = seen_count;
+    mean_of_visible(pair.bands.first, pair.bands.roles, pair.seen, pair.luminance_first);
+    mean_of_visible(pair.bands.second, pair.bands.roles, pair.seen, pair.luminance_second);
     return true;
 }
 
@@ -317,20 +323,18 @@ struct Piece {
 
 /// Pieces follow each other on a thread, so their planes are kept and not cleared: a fifth of the
 /// time went into fresh pages.
-void fit(Plane& plane, int width, int height) {
-    if (plane.width() != width || plane.height() != height) plane = Plane(width, height);
-}
 void fill(Plane& plane, int width, int height, float value) {
     fit(plane, width, height);
     for (int y = 0; y < height; ++y) std::fill(plane.row(y), plane.row(y) + width, value);
 }
 
-void load(const Plane& source, const Piece& piece, Plane& out) {
+/// rows: of the source that belong to the pair; its plane may have room for more.
+void load(const Plane& source, int rows, const Piece& piece, Plane& out) {
     fit(out, piece.width, piece.height);
     const int left = std::clamp(-piece.x0, 0, piece.width);
     const int right = std::clamp(source.width() - piece.x0, left, piece.width);
     for (int y = 0; y < piece.height; ++y) {
-        const float* in = source.row(std::clamp(piece.y0 + y, 0, source.height() - 1));
+        const float* in = source.row(std::clamp(piece.y0 + y, 0, rows - 1));
         float* to = out.row(y);
         std::fill(to, to + left, in[0]);
         if (right > left) std::copy(in + piece.x0 + left, in + piece.x0 + right, to + left);
@@ -653,7 +657,7 @@ struct Workspace {
 
 const PieceEvidence& gather(const Pair& pair, const PairStatistics& s, const Piece& piece,
                             Workspace& w) {
-    const int width = piece.width, height = piece.height;
+    const int width = piece.width, height = piece.height, of_pair = pair.seen.height();
     const auto inner = static_cast<std::size_t>(width - 2 * kHalo);
     PieceEvidence& e = w.evidence;
     Plane& difference_plane = w.difference;
@@ -664,8 +668,8 @@ const PieceEvidence& gather(const Pair& pair, const PairStatistics& s, const Pie
     first.resize(pair.bands.first.size());
     second.resize(pair.bands.first.size());
     for (std::size_t b = 0; b < first.size(); ++b) {
-        load(*pair.bands.first[b], piece, first[b]);
-        load(*pair.bands.second[b], piece, second[b]);
+        load(*pair.bands.first[b], of_pair, piece, first[b]);
+        load(*pair.bands.second[b], of_pair, piece, second[b]);
         reconcile(w.doubt, first[b], second[b]);
         if (s.smooth)
             for (Plane* plane : {&first[b], &second[b]}) soften(s.brightest[b], *plane);
@@ -708,8 +712,8 @@ const PieceEvidence& gather(const Pair& pair, const PairStatistics& s, const Pie
     // Structure.
     Plane &light_first = w.light_first, &light_second = w.light_second, &soft_first = w.soft_first,
           &soft_second = w.soft_second;
-    load(pair.luminance_first, piece, light_first);
-    load(pair.luminance_second, piece, light_second);
+    load(pair.luminance_first, of_pair, piece, light_first);
+    load(pair.luminance_second, of_pair, piece, light_second);
     reconcile(w.doubt, light_first, light_second);
     if (s.smooth)
         for (Plane* plane : {&light_first, &light_second}) soften(s.brightest_luminance, *plane);

@@ -57,7 +57,7 @@ struct Pair {
 };
 
 /// Binds two scenes on one grid; false when they share no band or no grid. The scenes must outlive
-/// the pair.
+/// the pair. What pair held before is lost, its memory is used again.
 bool bind_pair(const Scene& before, const Scene& after, Pair& pair);
 
 /// Statistics of the pair (the whole image, or a mosaic of samples of it), on block averages of

@@ -507,6 +507,7 @@ double changed_surface_share(const DifferenceScores& s, const Rules& rules) {
 ChangeMap finish_difference(DifferenceScores& s, const DifferenceOptions& options) {
     ChangeMap map;
     map.note = s.note;
+    s.pair = {};
     if (!s.comparable) return map;
     map.radius_px = s.statistics.radius;
     const int coarse_reach = s.coarse_reach();

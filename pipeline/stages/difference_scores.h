@@ -43,6 +43,7 @@ struct DifferenceScores {
     bool comparable = false;
     std::size_t seen_count = 0;
     Shelf shelf;
+    Pair pair;  ///< of the rows that came last; its memory serves the next
     std::vector<double> score_counts, surface_counts;  ///< of all values of seen pixels
     // Decided by finish_difference():
     std::int16_t high = INT16_MAX;   ///< score of change, in steps
