@@ -335,6 +335,9 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
 
     // The rows that can be weighed once a strip has come are those kEvidenceHalo above its end.
     progress.stage("difference", count);
+    // Very wide strips are not kept for the next one while evidence is gathered.
+    constexpr double kLargeStrip = 12e6;  // samples
+    const bool strip_is_large = static_cast<double>(working.width) * strip * bands > kLargeStrip;
     const int most = strip + 2 * kEvidenceHalo;
     std::optional<HeldRows> held_before, held_after;
     held_before.emplace(out.before.info, twin, most);
@@ -349,6 +352,7 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
             apply(out.normalization, read.after.raster);
             held_before->append(read.before);
             held_after->append(read.after);
+            if (strip_is_large) read.before = read.after = {};
             const int end = read.y1 == working.height ? working.height : read.y1 - kEvidenceHalo;
             if (end > done)
                 add_difference_rows(*scores, held_before->scene, held_after->scene, held_from, done,
