@@ -62,16 +62,18 @@ Kept& kept() {
 std::atomic<bool> keeping{false};
 
 std::atomic<bool> heap_is_ours{false};
-std::atomic<std::uintptr_t> heap_begin{0}, heap_advised{0};
+std::atomic<char*> heap_begin{nullptr}, heap_advised{nullptr};
+
+char* heap_end() { return static_cast<char*>(sbrk(0)); }
 
 /// Asks for huge pages for what the heap has grown by. Decoded blocks, lists and rows lie there: a
 /// page of 4 KiB at a time, faults and address look-ups took an eighth of a large comparison.
 void advise_heap() {
     if (!heap_is_ours.load(std::memory_order_relaxed)) return;
-    const auto end = reinterpret_cast<std::uintptr_t>(sbrk(0));
+    char* const end = heap_end();
     if (end == heap_advised.exchange(end)) return;
-    const std::uintptr_t begin = heap_begin;
-    if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+    char* const begin = heap_begin;
+    if (end > begin) madvise(begin, static_cast<std::size_t>(end - begin), MADV_HUGEPAGE);
 }
 
 }  // namespace
@@ -123,8 +125,9 @@ void keep_freed_memory() {
     // One heap for all threads that grows in large steps, so that it can lie on huge pages.
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_TOP_PAD, 64 << 20);
-    heap_begin =
-        (reinterpret_cast<std::uintptr_t>(sbrk(0)) + kHugePage - 1) / kHugePage * kHugePage;
+    char* const end = heap_end();
+    const std::size_t past = reinterpret_cast<std::uintptr_t>(end) % kHugePage;
+    heap_begin = past > 0 ? end + (kHugePage - past) : end;
     heap_is_ours = true;
 }
 
