@@ -822,6 +822,8 @@ TEST(StagedOutput, AFewPlainFilesAreReplacedButNeverWhatIsRead) {
 
 TEST(StagedOutput, RefusesDangerousAndImpossibleFolders) {
     const fixture::Folder folder;
+    fs::create_directories(folder.path / "album");
+    write_file((folder.path / "album/large.jpg").string(), std::string((1 << 20) + 1, 'x'));
     fs::create_directories(folder.path / "photos/2011");
     write_file((folder.path / "photos/holiday.jpg").string(), "x");
     fs::create_directory(folder.path / "many");
@@ -829,9 +831,10 @@ TEST(StagedOutput, RefusesDangerousAndImpossibleFolders) {
         write_file((folder.path / "many" / (std::to_string(i) + ".jpg")).string(), "x");
     write_file((folder.path / "file").string(), "x");
     for (const std::string& dir :
-         {(folder.path / "photos").string(), (folder.path / "many").string(),
-          (folder.path / "file").string(), (folder.path / "missing/out").string(),
-          (folder.path / "file/out").string(), std::string("/"), std::string(""), std::string(".")})
+         {(folder.path / "photos").string(), (folder.path / "album").string(),
+          (folder.path / "many").string(), (folder.path / "file").string(),
+          (folder.path / "missing/out").string(), (folder.path / "file/out").string(),
+          std::string("/"), std::string(""), std::string(".")})
         EXPECT_THROW(StagedOutput(dir, true), UsageError) << dir;
     EXPECT_EQ(fixture::read_bytes(folder.path / "photos/holiday.jpg"), "x");
     if (::geteuid() != 0) {

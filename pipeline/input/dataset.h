@@ -41,7 +41,7 @@ std::string path_fault(const std::string& path);
 DatasetPtr open_image(const std::string& path, int decoders = 1);
 
 /// Bands that carry data, 1-based (all but alpha), and the alpha band or 0. A fourth 8-bit band
-/// that is called alpha and has values in between almost everywhere is data.
+/// that is called alpha and has values in between in a quarter of its samples is data.
 struct ImageBands {
     std::vector<int> data;
     int alpha = 0;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -38,18 +39,22 @@ fs::path resolved(const std::string& dir) {
     return path;
 }
 
-// Our own output may be replaced, and a few plain files; no tree or collection: --overwrite with a
-// mistyped DIR must not cost anybody their data.
+// Our own output may be replaced, and a few small plain files; no tree, collection or image:
+// --overwrite with a mistyped DIR must not cost anybody their data.
 bool may_be_replaced(const fs::path& dir) {
     constexpr int kFewFiles = 20;
+    constexpr std::uintmax_t kFewBytes = 1 << 20;
     for (const char* name :
          {"report.json", "changes.geojson", "ro-crate-metadata.json", "truth.json", "bagit.txt",
           "collection.json", "catalog.json", "gazetteer.csv", "uwazi.zip"})
         if (fs::exists(dir / name)) return true;
     int files = 0;
-    for (const auto& entry : fs::directory_iterator(dir))
+    std::uintmax_t bytes = 0;
+    for (const auto& entry : fs::directory_iterator(dir)) {
         if (!entry.is_regular_file() || ++files > kFewFiles) return false;
-    return true;
+        bytes += entry.file_size();
+    }
+    return bytes <= kFewBytes;
 }
 
 /// Is path below folder, or the folder itself? Both without symbolic links.
@@ -136,9 +141,10 @@ void StagedOutput::check(const std::string& dir, bool overwrite) {
     if (!error && lies_in(here, target))
         throw UsageError("--out " + dir + ": holds the working folder and cannot be replaced");
     if (!may_be_replaced(target))
-        throw UsageError("--out " + dir +
-                         ": is no output of fenceline and holds folders or many files; --overwrite "
-                         "would delete them");
+        throw UsageError(
+            "--out " + dir +
+            ": is no output of fenceline and holds folders or many or large files; --overwrite "
+            "would delete them");
 }
 
 void StagedOutput::keep_inputs(const std::string& dir, const std::vector<std::string>& inputs) {

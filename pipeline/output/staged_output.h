@@ -12,7 +12,8 @@ namespace fenceline {
 class StagedOutput {
   public:
     /// Throws UsageError when DIR exists and overwrite is not set; when it is set but DIR is no
-    /// folder, holds the working folder, or is neither fenceline's output nor a few plain files;
+    /// folder, holds the working folder, or is neither fenceline's output nor at most 20
+    /// plain files of 1 MiB together;
     /// and when the folder above DIR does not exist or cannot be written to.
     StagedOutput(const std::string& dir, bool overwrite);
     ~StagedOutput();
