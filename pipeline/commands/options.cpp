@@ -125,6 +125,20 @@ using Settings = std::map<std::string, std::vector<std::string>>;  // option nam
 /// Takes the words that no argument is left for.
 constexpr const char* kUnexpected = "unexpected argument";
 
+/// Gives every bare --flag its value: left without one, it would take the word that follows it.
+std::vector<std::string> with_flags_said(const OptionTable& table,
+                                         std::vector<std::string> arguments) {
+    for (std::string& word : arguments) {
+        if (word == "--") break;
+        for (const Option& option : table.options())
+            if (is_flag(option) && word == "--" + option.name) {
+                word += "=true";
+                break;
+            }
+    }
+    return arguments;
+}
+
 Settings read_command_line(const OptionTable& table, const std::vector<std::string>& arguments,
                            std::vector<std::string>& faults) {
     po::options_description known;
@@ -148,7 +162,7 @@ Settings read_command_line(const OptionTable& table, const std::vector<std::stri
     Settings settings;
     try {
         using namespace po::command_line_style;
-        const auto parsed = po::command_line_parser(arguments)
+        const auto parsed = po::command_line_parser(with_flags_said(table, arguments))
                                 .options(known)
                                 .positional(positions)
                                 .style(allow_long | long_allow_next | long_allow_adjacent)
@@ -198,6 +212,7 @@ bool is_informational(const Option& option) {
 constexpr char kHash = '\x1f';
 
 std::string quoted(const std::string& value) {
+    if (value.empty()) return value;
     const bool plain = value.find_first_of("#\"") == std::string::npos && value.front() != ' ' &&
                        value.back() != ' ' && value.front() != '\t' && value.back() != '\t';
     return plain ? value : '"' + value + '"';

@@ -31,6 +31,17 @@ TEST(Manners, DefaultIniIsTheBuiltInDefaults) {
         << "run: fenceline run --print-config > configs/default.ini";
 }
 
+TEST(Manners, AFlagTakesNoWordThatFollowsIt) {
+    const Outcome listed = fenceline_program({"sites", "--quiet", "list"});
+    EXPECT_EQ(listed.exit_code, 0) << listed.err;
+    EXPECT_NE(listed.out.find("camp25"), std::string::npos);
+    const Outcome missing =
+        fenceline_program({"compare", "--dry-run", "a.tif", "b.tif", "--out", "c"});
+    EXPECT_EQ(missing.exit_code, 2);
+    EXPECT_NE(missing.err.find("BEFORE a.tif"), std::string::npos) << missing.err;
+    EXPECT_NE(missing.err.find("AFTER b.tif"), std::string::npos) << missing.err;
+}
+
 TEST(Manners, PrintedConfigurationReadsBackAsItself) {
     const ScratchFolder scratch;
     for (const auto& command : kCommands) {
