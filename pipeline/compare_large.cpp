@@ -259,11 +259,15 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
                 reader.read({0, y0, working.width, std::min(tall, working.height - y0)}, read);
             },
             [&](const Strip& read) {
+                const auto begin = [&](const SceneInfo& info, const GridImage& strip,
+                                       std::optional<Overview>& overview) {
+                    overview = empty_overview(info, working, factor,
+                                              static_cast<int>(strip.raster.bands.size()));
+                };
                 if (!first) {
-                    first = empty_overview(before, working, factor,
-                                           static_cast<int>(read.before.raster.bands.size()));
-                    second = empty_overview(after, working, factor,
-                                            static_cast<int>(read.after.raster.bands.size()));
+                    tbb::parallel_invoke([&] { begin(before, read.before, first); },
+                                         [&] { begin(after, read.after, second); });
+                    throw_if_abandoned();
                 }
                 add_strip(read.before, read.y0, *first);
                 add_strip(read.after, read.y0, *second);
@@ -280,8 +284,9 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
         scene.raster.grid.crs_wkt = twin.crs_wkt;
         return scene;
     };
-    out.before = observed(before, *first);
-    out.after = observed(after, *second);
+    tbb::parallel_invoke([&] { out.before = observed(before, *first); },
+                         [&] { out.after = observed(after, *second); });
+    throw_if_abandoned();
 
     progress.stage("align", 1);
     out.alignment = at_full_size(align(out.after, out.before, options.align), factor);

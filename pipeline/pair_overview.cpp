@@ -18,8 +18,11 @@ Overview empty_overview(const SceneInfo& info, const Grid& grid, int factor, int
         raster.grid.geotransform[static_cast<std::size_t>(k)] *= factor;
     raster.roles = info.roles;
     raster.roles.resize(static_cast<std::size_t>(bands), BandRole::other);
-    for (int b = 0; b < bands; ++b)
-        raster.bands.emplace_back(raster.grid.width, raster.grid.height);
+    // In parallel: pages that are touched for the first time cost more than the zeros.
+    raster.bands.resize(static_cast<std::size_t>(bands));
+    parallel_items(bands, [&](int b) {
+        raster.bands[static_cast<std::size_t>(b)] = Plane(raster.grid.width, raster.grid.height);
+    });
     raster.valid = Mask(raster.grid.width, raster.grid.height);
     o.image.masks = Mask(raster.grid.width, raster.grid.height, kNoData);
     return o;

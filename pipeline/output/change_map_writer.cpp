@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/parallel.h"
 
 namespace fenceline {
 namespace {
@@ -76,15 +77,27 @@ void write_change_map(const std::string& path, const ChangeRow& change_row, cons
     for (const ClassStyle& c : kClasses) metadata.tags[fmt::format("CLASS_{}", c.value)] = c.name;
     constexpr auto kNotObserved = static_cast<std::uint8_t>(ChangeClass::not_observed);
     const auto columns = static_cast<std::size_t>(grid.width);
-    std::vector<std::uint8_t> value(columns);
-    std::vector<float> probability(columns);
-    int held = -1;  // both bands are asked for row after row
+    // Both bands are asked for row after row; many rows are made at a time, by all threads.
+    constexpr int kRows = 64;
+    std::vector<std::uint8_t> value(columns * kRows);
+    std::vector<float> probability(columns * kRows);
+    int first = 0, last = 0;
     const auto row = [&](int band, int y, float* out) {
-        if (y != held) change_row(y, value.data(), probability.data());
-        held = y;
-        for (std::size_t x = 0; x < columns; ++x)
-            out[x] = band == 0 || value[x] == kNotObserved ? static_cast<float>(value[x])
-                                                           : probability[x];
+        if (y < first || y >= last) {
+            first = y / kRows * kRows;
+            last = std::min(first + kRows, grid.height);
+            parallel_rows(last - first, [&](int y0, int y1) {
+                for (int k = y0; k < y1; ++k) {
+                    const std::size_t at = static_cast<std::size_t>(k) * columns;
+                    change_row(first + k, value.data() + at, probability.data() + at);
+                }
+            });
+        }
+        const std::size_t at = static_cast<std::size_t>(y - first) * columns;
+        for (std::size_t x = 0; x < columns; ++x) {
+            const std::uint8_t v = value[at + x];
+            out[x] = band == 0 || v == kNotObserved ? static_cast<float>(v) : probability[at + x];
+        }
     };
     write_cog_rows(path, grid, 2, row, static_cast<double>(kNotObserved), metadata);
 

@@ -18,7 +18,8 @@ namespace fenceline {
 /// in the file's tags (CLASS_0 … CLASS_255). grid: the map's own, with a CRS. Throws DataError.
 void write_change_map(const std::string& path, const ChangeMap& map, const Grid& grid,
                       TiffMetadata metadata = {});
-/// The same from rows that are made when they are asked for, some of them more than once.
+/// The same from rows that are made when they are asked for, some of them more than once, by
+/// several threads at a time.
 using ChangeRow = std::function<void(int y, std::uint8_t* change, float* probability)>;
 void write_change_map(const std::string& path, const ChangeRow& row, const Grid& grid,
                       TiffMetadata metadata = {});

@@ -1,6 +1,7 @@
 #include "stages/align.h"
 
 #include <fmt/format.h>
+#include <tbb/parallel_invoke.h>
 #include <tbb/task_arena.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <numbers>
 #include <opencv2/core.hpp>
 
+#include "core/parallel.h"
 #include "stages/align_judge.h"
 #include "stages/align_levels.h"
 #include "stages/align_model.h"
@@ -297,10 +299,17 @@ Alignment register_pair(const AlignImage& target, const AlignImage& reference,
     while (top < 8 * base && smallest / (top * 2) >= 96) top *= 2;
 
     const double search_px = std::max(options.search_m / gsd, 200.0);
-    const std::vector<Coarse> starts =
-        coarse_search(*level_of(prepared, top, sigma_at(top, coarser)),
-                      *level_of(*target.pixels, top, sigma_at(top, coarser)),
-                      static_cast<int>(std::ceil(search_px / top)), sigma_at(top, coarser));
+    const auto levels_at = [&](int step) {
+        std::pair<std::shared_ptr<const Level>, std::shared_ptr<const Level>> both;
+        tbb::parallel_invoke(
+            [&] { both.first = level_of(prepared, step, sigma_at(step, coarser)); },
+            [&] { both.second = level_of(*target.pixels, step, sigma_at(step, coarser)); });
+        throw_if_abandoned();
+        return both;
+    };
+    const auto [top_r, top_t] = levels_at(top);
+    const std::vector<Coarse> starts = coarse_search(
+        *top_r, *top_t, static_cast<int>(std::ceil(search_px / top)), sigma_at(top, coarser));
     if (starts.empty())
         return failed(out, "scene and reference share no ground that can be seen in both");
 
@@ -310,8 +319,7 @@ Alignment register_pair(const AlignImage& target, const AlignImage& reference,
     bool first = true;
     double stride_px = 0;
     for (int step = std::max(base, top / 2);; step = std::max(base, step / 2)) {
-        const auto kept_r = level_of(prepared, step, sigma_at(step, coarser)),
-                   kept_t = level_of(*target.pixels, step, sigma_at(step, coarser));
+        const auto [kept_r, kept_t] = levels_at(step);
         const Level &level_r = *kept_r, &level_t = *kept_t;
         const Plane coefficients = spline_coefficients(level_t.image);
         const int across = std::min(level_r.image.width(), level_r.image.height());
@@ -469,7 +477,11 @@ Alignment align(const Scene& target, const AlignImage& reference, const AlignOpt
 }
 
 Alignment align(const Scene& target, const Scene& reference, const AlignOptions& options) {
-    return align(prepare_image(target), prepare_image(reference), options);
+    AlignImage moving, still;
+    tbb::parallel_invoke([&] { moving = prepare_image(target); },
+                         [&] { still = prepare_image(reference); });
+    throw_if_abandoned();
+    return align(moving, still, options);
 }
 
 Alignment align_between(const AlignImage& target, const Warp& target_from_reference,

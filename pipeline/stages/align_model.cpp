@@ -395,12 +395,13 @@ Agreement settle(const std::vector<Match>& matches, const std::vector<char>& see
                        c.stiffness < out.choice.stiffness / 11;
             });
         if (ladder.empty()) return out;
+        std::vector<HeldOut> all(ladder.size());
+        parallel_items(static_cast<int>(ladder.size()), [&](int k) {
+            const auto c = static_cast<std::size_t>(k);
+            all[c] = hold_out(matches, out.use, even, folds, ladder[c], frame);
+        });
         double best = 1e300;
-        std::vector<HeldOut> all;
-        for (const ModelChoice& choice : ladder) {
-            all.push_back(hold_out(matches, out.use, even, folds, choice, frame));
-            best = std::min(best, all.back().score);
-        }
+        for (const HeldOut& tried : all) best = std::min(best, tried.score);
         if (best > 1e100) return out;  // too few blocks to hold one out: all points in one corner
         std::size_t pick = 0;
         while (all[pick].score > best + kSimplerIsWorth) ++pick;

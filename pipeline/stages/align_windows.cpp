@@ -1,12 +1,14 @@
 #include "stages/align_windows.h"
 
 #include <tbb/enumerable_thread_specific.h>
+#include <tbb/parallel_invoke.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <opencv2/core.hpp>
 #include <opencv2/imgproc.hpp>
+#include <tuple>
 
 #include "core/parallel.h"
 #include "kernels/orientation.h"
@@ -458,11 +460,19 @@ std::vector<Coarse> coarse_search(const Level& reference, const Level& target, i
         cv::idft(product, out, cv::DFT_SCALE);
         return out;
     };
-    const cv::Mat cr = channel(reference), ct = channel(target);
-    const auto [mr, er] = mask_and_energy(reference, cr);
-    const auto [mt, et] = mask_and_energy(target, ct);
-    const cv::Mat numerator = cross(cr, ct, sigma), energy_r = cross(er, mt, 0),
-                  energy_t = cross(mr, et, 0), overlap = cross(mr, mt, 0);
+    cv::Mat cr, ct, mr, mt, er, et;
+    const auto prepare = [&](const Level& level, cv::Mat& of, cv::Mat& mask, cv::Mat& energy) {
+        of = channel(level);
+        std::tie(mask, energy) = mask_and_energy(level, of);
+    };
+    tbb::parallel_invoke([&] { prepare(reference, cr, mr, er); },
+                         [&] { prepare(target, ct, mt, et); });
+    throw_if_abandoned();
+    cv::Mat numerator, energy_r, energy_t, overlap;
+    tbb::parallel_invoke([&] { numerator = cross(cr, ct, sigma); },
+                         [&] { energy_r = cross(er, mt, 0); }, [&] { energy_t = cross(mr, et, 0); },
+                         [&] { overlap = cross(mr, mt, 0); });
+    throw_if_abandoned();
     double full = 0;
     const auto at = [&](const cv::Mat& of, int dx, int dy) {
         return static_cast<double>(
