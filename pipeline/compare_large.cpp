@@ -259,10 +259,10 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
                 reader.read({0, y0, working.width, std::min(tall, working.height - y0)}, read);
             },
             [&](const Strip& read) {
-                const auto begin = [&](const SceneInfo& info, const GridImage& strip,
+                const auto begin = [&](const SceneInfo& info, const GridImage& image,
                                        std::optional<Overview>& overview) {
                     overview = empty_overview(info, working, factor,
-                                              static_cast<int>(strip.raster.bands.size()));
+                                              static_cast<int>(image.raster.bands.size()));
                 };
                 if (!first) {
                     tbb::parallel_invoke([&] { begin(before, read.before, first); },
