@@ -31,6 +31,7 @@ constexpr double kLeastSigma = 0.25;
 /// differs from pixel to pixel is resampling, and both images are smoothed.
 constexpr double kAlikeCoarse = 0.05;
 constexpr int kCoarseBlock = 3;      // px
+constexpr float kResampled = 0.25F;  // share of a contrast that is resampling, where it tells
 constexpr double kGlints = 0.001;    // of the pixels: what is brighter is taken to be as bright
 constexpr double kLattice = 250000;  // pixels that robust statistics are taken on
 
@@ -560,6 +561,27 @@ void tolerant_plane(const Plane& first, const Plane& second, int radius, int ins
     }
 }
 
+/// What half a pixel and a resampling may do to a pixel goes with the contrast around it: the
+/// difference, in deviations, over the root of 1 + (kResampled · largest contrast within 3 × 3
+/// pixels of either image)². The middle of what is several pixels wide keeps its difference.
+void forgive_resampling(const Plane& first, const Plane& second, int inset, Plane& difference) {
+    const int width = difference.width(), height = difference.height();
+    for (int y = inset; y < height - inset; ++y)
+        for (int x = inset; x < width - inset; ++x) {
+            float contrast = 0;
+            for (const Plane* plane : {&first, &second}) {
+                float low = plane->at(x, y), high = low;
+                for (int j = -1; j <= 1; ++j)
+                    for (int i = -1; i <= 1; ++i) {
+                        low = std::min(low, plane->at(x + i, y + j));
+                        high = std::max(high, plane->at(x + i, y + j));
+                    }
+                contrast = std::max(contrast, high - low);
+            }
+            difference.at(x, y) /= std::sqrt(1 + kResampled * kResampled * contrast * contrast);
+        }
+}
+
 /// 1 - NCC of the orientation channels over a window, best of the shifts up to search; and both
 /// images' share of textured ground in that window. first, second: right at kHalo - reach - search
 /// - 1 and further in.
@@ -679,7 +701,8 @@ const PieceEvidence& gather(const Pair& pair, const PairStatistics& s, const Pie
     fill(chi_square, width, height, 0);
     fit(u, width, height);
     fit(v, width, height);
-    const int inset_chi = kHalo - blur, inset_variates = inset_chi - s.radius;
+    const int inset_chi = kHalo - blur,
+              inset_variates = inset_chi - std::max(s.radius, s.smooth ? 1 : 0);
     for (std::size_t i = 0; i < s.first_weights.size(); ++i) {
         std::vector<const float*> rows(first.size());
         const auto n = static_cast<std::size_t>(width - 2 * inset_variates);
@@ -696,6 +719,7 @@ const PieceEvidence& gather(const Pair& pair, const PairStatistics& s, const Pie
                                    v.row(y) + inset_variates);
         }
         tolerant_plane(u, v, s.radius, inset_chi, difference_plane);
+        if (s.smooth) forgive_resampling(u, v, inset_chi, difference_plane);
         for (int y = inset_chi; y < height - inset_chi; ++y) {
             const float* in = difference_plane.row(y);
             float* out = chi_square.row(y);
