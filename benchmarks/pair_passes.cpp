@@ -2,8 +2,9 @@
 // programs offer as one tool each, done with our kernels, and the floor under all of them.
 //   pair_passes make SIZE BANDS BEFORE AFTER   draws a pair (uint16, tiled deflate)
 //   pair_passes bent SIZE BANDS BEFORE AFTER   the same, the second through an affine and waves
-//   pair_passes repeat SIZE BANDS BEFORE AFTER draws 4096 x 4096 of it and repeats that, in small
-//   files pair_passes floor BEFORE AFTER             decodes both on all cores and keeps nothing
+//   pair_passes repeat SIZE BANDS BEFORE AFTER draws 4096 x 4096 of it and repeats that in a small
+//                                              file; SIZE may be WIDTHxHEIGHT
+//   pair_passes floor BEFORE AFTER             decodes both on all cores and keeps nothing
 //   pair_passes absdiff BEFORE AFTER OUT       mean absolute difference of the bands, 8 bit, COG
 //   pair_passes mad BEFORE AFTER OUT           plain MAD variates, float32
 // Each prints wall seconds, processor seconds and peak memory on one line.
@@ -420,10 +421,11 @@ void put(std::string& bytes, T value) {
 /// A file of any size that takes the room of one pattern: its tiles are the pattern's, again and
 /// again (BigTIFF; TIFF 6.0 lets several tiles lie in one place). Every one of them is decoded when
 /// it is read, so reading costs what it costs for an image of that size, but for the disk.
-void repeat(const std::string& pattern, int size, const std::string& out) {
+void repeat(const std::string& pattern, int width, int height, const std::string& out) {
     const Image image = open(pattern);
     const int bands = image->GetRasterCount(), block = kRows, across = kPattern / block;
-    const auto tiles = static_cast<std::size_t>((size + block - 1) / block);
+    const auto columns = static_cast<std::size_t>((width + block - 1) / block),
+               rows = static_cast<std::size_t>((height + block - 1) / block);
     std::string file("II\x2B\0\x08\0\0\0", 8);
     put<std::uint64_t>(file, 16);  // of the directory
     struct Entry {
@@ -469,14 +471,14 @@ void repeat(const std::string& pattern, int size, const std::string& out) {
     std::fclose(source);
     const auto side = static_cast<std::size_t>(across);
     const std::uint64_t first = 1 << 16U;  // of the data; the directory's lists follow them
-    for (std::size_t y = 0; y < tiles; ++y)
-        for (std::size_t x = 0; x < tiles; ++x) {
+    for (std::size_t y = 0; y < rows; ++y)
+        for (std::size_t x = 0; x < columns; ++x) {
             const std::size_t k = (y % side) * side + x % side;
             places.push_back(first + place_of[k]);
             lengths.push_back(length_of[k]);
         }
-    longs(256, {static_cast<std::uint64_t>(size)});
-    longs(257, {static_cast<std::uint64_t>(size)});
+    longs(256, {static_cast<std::uint64_t>(width)});
+    longs(257, {static_cast<std::uint64_t>(height)});
     shorts(258, std::vector<int>(all, 16));
     shorts(259, {8});  // deflate
     shorts(262, {1});
@@ -500,8 +502,8 @@ void repeat(const std::string& pattern, int size, const std::string& out) {
     for (const Entry& entry : entries) {
         put(file, entry.tag);
         put(file, entry.type);
-        const std::size_t width = entry.type == 3 ? 2 : 8;
-        put<std::uint64_t>(file, entry.values.size() / width);
+        const std::size_t bytes = entry.type == 3 ? 2 : 8;
+        put<std::uint64_t>(file, entry.values.size() / bytes);
         if (entry.values.size() <= 8) {
             file += entry.values + std::string(8 - entry.values.size(), '\0');
         } else {
@@ -518,12 +520,16 @@ void repeat(const std::string& pattern, int size, const std::string& out) {
         throw std::runtime_error(out + ": cannot be written");
 }
 
-void make_any(int size, int bands, const std::string& before, const std::string& after) {
-    if (size <= kPattern) return make(size, bands, before, after);
+void make_any(const std::string& size, int bands, const std::string& before,
+              const std::string& after) {
+    const std::size_t by = size.find('x');
+    const int width = std::stoi(size),
+              height = by == std::string::npos ? width : std::stoi(size.substr(by + 1));
+    if (width == height && width <= kPattern) return make(width, bands, before, after);
     const std::string first = before + ".pattern.tif", second = after + ".pattern.tif";
     make(kPattern, bands, first, second);
-    repeat(first, size, before);
-    repeat(second, size, after);
+    repeat(first, width, height, before);
+    repeat(second, width, height, after);
     std::remove(first.c_str());
     std::remove(second.c_str());
 }
@@ -540,7 +546,7 @@ int main(int count, char** arguments) {
         if (a.size() == 5 && (a[0] == "make" || a[0] == "bent")) {
             make(std::stoi(a[1]), std::stoi(a[2]), a[3], a[4], a[0] == "bent");
         } else if (a.size() == 5 && a[0] == "repeat") {
-            make_any(std::stoi(a[1]), std::stoi(a[2]), a[3], a[4]);
+            make_any(a[1], std::stoi(a[2]), a[3], a[4]);
         } else if (a.size() == 3 && a[0] == "floor") {
             floor_of(a[1], a[2]);
         } else if (a.size() == 4 && a[0] == "absdiff") {

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/kept_planes.h"
 #include "core/parallel.h"
+#include "core/plane_memory.h"
 #include "kernels/bands.h"
 #include "output/scratch_shelf.h"
 #include "pair_grid.h"
@@ -343,6 +344,7 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
     // Very wide strips are not kept for the next one while evidence is gathered.
     constexpr double kLargeStrip = 12e6;  // samples
     const bool strip_is_large = static_cast<double>(working.width) * strip * bands > kLargeStrip;
+    if (strip_is_large) give_back_freed_memory();
     const int most = strip + 2 * kEvidenceHalo;
     std::optional<HeldRows> held_before, held_after;
     held_before.emplace(out.before.info, twin, most);

@@ -131,4 +131,6 @@ void keep_freed_memory() {
     heap_is_ours = true;
 }
 
+void give_back_freed_memory() { malloc_trim(0); }
+
 }  // namespace fenceline
