@@ -3,9 +3,10 @@
 # ./dev bench scale [--sizes "1000 2000 4000 8000 16000 50000"] [--bands N] [--max-memory MIB] [--out DIR]
 #                   [--both N]
 # Prints processor seconds, wall seconds and peak memory, the exponent of processor time in pixels (least squares over
-# the logarithms of both, sizes from 8000 on, all threads: in smaller pairs buildings are looked for, which takes six times
-# as long a pixel) and the gain of the second thread. Pairs larger than 4096 repeat a drawn one and lie in small files whose every tile is decoded (benchmarks/pair_passes.cpp). Sizes over --both
-# (default 8000) run with all threads only. Pairs and results are deleted one after the other, but for the table.
+# the logarithms of both, sizes from 8000 on, all threads: in smaller pairs buildings are looked for, which takes six
+# times as long a pixel) and the gain of the second thread. Pairs larger than 4096 repeat a drawn one and lie in small
+# files whose every tile is decoded (benchmarks/pair_passes.cpp). Sizes over --both (default 8000) run with all threads
+# only. Pairs and results are deleted one after the other, but for the table.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 sizes="1000 2000 4000 8000 16000 50000" bands=3 memory=2048 out=out/scale both=8000
