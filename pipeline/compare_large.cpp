@@ -12,7 +12,6 @@
 #include "core/error.h"
 #include "core/kept_planes.h"
 #include "core/parallel.h"
-#include "core/plane_memory.h"
 #include "kernels/bands.h"
 #include "output/scratch_shelf.h"
 #include "pair_grid.h"

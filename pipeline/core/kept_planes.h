@@ -22,4 +22,8 @@ class KeptPlanes {
 /// pages. Does nothing before keep_freed_memory().
 void prepare_heap(std::size_t bytes);
 
+/// What lies free in the heap goes back to the system: after a stage whose blocks were of other
+/// sizes than the next one's.
+void give_back_freed_memory();
+
 }  // namespace fenceline

@@ -32,8 +32,4 @@ struct PlaneAllocator {
 /// the system: called once, before threads start. Planes above that go back at once.
 void keep_freed_memory();
 
-/// What lies free in the heap goes back to the system all the same: after a stage whose blocks were
-/// of other sizes than the next one's.
-void give_back_freed_memory();
-
 }  // namespace fenceline
