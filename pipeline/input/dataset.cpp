@@ -180,8 +180,9 @@ void initialise_gdal() {
         for (int i = manager->GetDriverCount() - 1; i >= 0; --i) {
             GDALDriver* driver = manager->GetDriver(i);
             const std::string_view name = driver->GetDescription();
-            if (std::find(kDrivers.begin(), kDrivers.end(), name) == kDrivers.end())
-                manager->DeregisterDriver(driver);
+            if (std::find(kDrivers.begin(), kDrivers.end(), name) != kDrivers.end()) continue;
+            manager->DeregisterDriver(driver);
+            GDALDestroyDriver(driver);  // nobody else frees what is not registered
         }
     });
 }
