@@ -155,6 +155,20 @@ TEST_F(Village, ANewHouseIsFoundAndTheMapLiesOnBeforesGrid) {
               CE_None);
     EXPECT_EQ(value, 1);
     EXPECT_TRUE(fs::exists(folder / "change.qml"));
+    // Not observed is 255 in class, and no number in probability, which is 0 to 1.
+    std::vector<float> classes(256 * 240), chances(classes.size());
+    for (const int band : {1, 2})
+        ASSERT_EQ(file->GetRasterBand(band)->RasterIO(GF_Read, 0, 0, 256, 240,
+                                                      band == 1 ? classes.data() : chances.data(),
+                                                      256, 240, GDT_Float32, 0, 0, nullptr),
+                  CE_None);
+    int unseen = 0;
+    for (std::size_t i = 0; i < classes.size(); ++i) {
+        unseen += classes[i] == 255 ? 1 : 0;
+        EXPECT_TRUE(classes[i] == 255 ? std::isnan(chances[i]) : chances[i] >= 0 && chances[i] <= 1)
+            << classes[i] << ", " << chances[i];
+    }
+    EXPECT_GT(unseen, 0) << "the second image lies 1 m beside the first";
 }
 
 TEST_F(Village, ABeforeInDegreesIsComparedInMetres) {

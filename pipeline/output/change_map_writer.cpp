@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -96,7 +97,9 @@ void write_change_map(const std::string& path, const ChangeRow& change_row, cons
         const std::size_t at = static_cast<std::size_t>(y - first) * columns;
         for (std::size_t x = 0; x < columns; ++x) {
             const std::uint8_t v = value[at + x];
-            out[x] = band == 0 || v == kNotObserved ? static_cast<float>(v) : probability[at + x];
+            out[x] = band == 0           ? static_cast<float>(v)
+                     : v == kNotObserved ? std::numeric_limits<float>::quiet_NaN()
+                                         : probability[at + x];
         }
     };
     write_cog_rows(path, grid, 2, row, static_cast<double>(kNotObserved), metadata);
