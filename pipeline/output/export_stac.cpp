@@ -118,7 +118,8 @@ void export_stac(const Report& report, const std::string& folder) {
         if (!scene.sensor.empty()) properties["platform"] = clean_text(scene.sensor);
         if (scene.gsd_m > 0) properties["gsd"] = std::round(scene.gsd_m * 1e4) / 1e4;
         if (scene.sun_azimuth)
-            properties["view:sun_azimuth"] = std::fmod(*scene.sun_azimuth + 360, 360);
+            properties["view:sun_azimuth"] =
+                std::round(std::fmod(*scene.sun_azimuth + 360, 360) * 1e4) / 1e4;
         if (scene.sun_elevation) properties["view:sun_elevation"] = *scene.sun_elevation;
         if (scene.off_nadir) properties["view:off_nadir"] = std::abs(*scene.off_nadir);
         properties["proj:epsg"] = epsg > 0 ? Json(epsg) : Json(nullptr);

@@ -5,6 +5,8 @@
 #include <map>
 #include <set>
 
+#include "core/error.h"
+#include "core/standing_count.h"
 #include "output/changes_geojson.h"
 #include "output/digest.h"
 #include "output/escape.h"
@@ -56,12 +58,27 @@ const ReportPerimeter* perimeter_at(const Report& report, Time time) {
     return nullptr;
 }
 
-int posts_at(const Report& report, Time time) {
-    return static_cast<int>(std::count_if(
-        report.structures.begin(), report.structures.end(), [&](const ReportStructure& s) {
-            return s.kind == "guard_post" && s.first_seen && *s.first_seen <= time &&
-                   !(s.first_not_seen && *s.first_not_seen <= time);
-        }));
+/// As verify and the findings count them; empty when the time has no look.
+std::string posts_at(const Report& report, Time time) {
+    constexpr double kLevel = 0.90;
+    for (const ReportScene& scene : report.scenes)
+        if (scene.role != "left_out" && scene.datetime == time)
+            return std::to_string(standing_count(report, "guard_post", scene, kLevel).all.count);
+    return "";
+}
+
+int rank_of(const ReportChange& change) {
+    return change.state == "confirmed" || change.state == "ended" ? 3
+           : change.state == "provisional"                        ? 2
+                                                                  : 1;
+}
+
+/// What a row states: candidates do not stand beside surer changes, whose confidence is not theirs.
+std::vector<ReportChange> stated(std::vector<ReportChange> changes) {
+    const auto sure = [](const ReportChange& c) { return rank_of(c) > 1; };
+    if (std::any_of(changes.begin(), changes.end(), sure))
+        std::erase_if(changes, [&](const ReportChange& c) { return !sure(c); });
+    return changes;
 }
 
 }  // namespace
@@ -81,6 +98,10 @@ void export_uwazi(const Report& report, const std::string& report_sha256,
         if (change.state != "rejected" && change.last_not_seen && change.first_seen)
             intervals[{*change.last_not_seen, *change.first_seen}].push_back(change);
 
+    if (intervals.empty())
+        throw DataError("report", "it has no two dated looks: there is no change to tell of",
+                        "export it as csv, stac or bagit");
+
     const std::string site_id = report.site ? report.site->id : "site";
     const std::string site_name =
         report.site ? (report.site->name.empty() ? report.site->id : report.site->name) : "";
@@ -91,23 +112,21 @@ void export_uwazi(const Report& report, const std::string& report_sha256,
                  : report.site->centre;
     std::vector<std::pair<std::string, std::string>> files;
     std::string csv;
-    for (const auto& [interval, changes] : intervals) {
+    for (const auto& [interval, all_changes] : intervals) {
+        const std::vector<ReportChange> changes = stated(all_changes);
         const auto& [before, after] = interval;
         const std::string from = format_date(before), to = format_date(after);
         std::set<std::string> types, sensors;
         double gsd = 0;
-        std::string confidence;
+        int rank = 0;
         for (const ReportChange& change : changes) {
             types.insert(change_type(change.kind));
-            const std::string word = change.state == "confirmed" || change.state == "ended"
-                                         ? "Confirmed"
-                                     : change.state == "provisional" ? "Probable"
-                                                                     : "Possible";
-            const auto rank = [](const std::string& w) {
-                return w == "Confirmed" ? 3 : w == "Probable" ? 2 : w == "Possible" ? 1 : 0;
-            };
-            if (rank(word) > rank(confidence)) confidence = word;
+            rank = std::max(rank, rank_of(change));
         }
+        const std::string confidence = rank == 3   ? "Confirmed"
+                                       : rank == 2 ? "Probable"
+                                       : rank == 1 ? "Possible"
+                                                   : "";
         if (types.empty()) types.insert("No change observed");
         for (const ReportScene* scene : used)
             if (*scene->datetime == before || *scene->datetime == after) {
@@ -138,7 +157,7 @@ void export_uwazi(const Report& report, const std::string& report_sha256,
         Report part;
         part.site = report.site;
         part.simulated = report.simulated;
-        part.changes = changes;
+        part.changes = all_changes;
         files.emplace_back(name + ".geojson", changes_geojson(part));
         const std::vector<Cell> cells{
             {"title",
@@ -161,8 +180,8 @@ void export_uwazi(const Report& report, const std::string& report_sha256,
             {"enclosed_area_after_m2", b != nullptr ? number(b->area_m2, 0) : "", false},
             {"area_change_percent",
              a != nullptr && b != nullptr ? growth(a->area_m2, b->area_m2) : "", false},
-            {"guard_posts_before", std::to_string(posts_at(report, before)), false},
-            {"guard_posts_after", std::to_string(posts_at(report, after)), false},
+            {"guard_posts_before", posts_at(report, before), false},
+            {"guard_posts_after", posts_at(report, after), false},
             {"guard_posts_added", std::to_string(count(changes, "new_guard_post")), false},
             {"guard_posts_removed", std::to_string(count(changes, "removed_guard_post")), false},
             {"buildings_added", std::to_string(count(changes, "new_building")), false},
