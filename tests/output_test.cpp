@@ -1,5 +1,6 @@
 #include <cpl_minixml.h>
 #include <cpl_vsi.h>
+#include <fmt/format.h>
 #include <gdal_priv.h>
 #include <gtest/gtest.h>
 #include <ogrsf_frmts.h>
@@ -16,6 +17,7 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include "core/error.h"
+#include "core/standing_count.h"
 #include "input/image_io.h"
 #include "output/changes_geojson.h"
 #include "output/digest.h"
@@ -27,6 +29,7 @@
 #include "output/provenance.h"
 #include "output/report_html.h"
 #include "output/report_json.h"
+#include "output/single_file.h"
 #include "output/staged_output.h"
 #include "output/zip_archive.h"
 #include "output_fixture.h"
@@ -535,6 +538,16 @@ TEST(Kmz, HoldsTimesAndPicturesAndHasTheSameBytesTwice) {
                        "end></TimeSpan>"),
               std::string::npos);
     EXPECT_NE(kml.find("SIMULATED"), std::string::npos);
+    // Unpackers refuse day 0 of month 0: each entry is of 1980-01-01, in both of its headers.
+    const std::string archive = fixture::read_bytes(folder.path / "report.kmz");
+    int entries = 0;
+    for (const auto& [header, date] : {std::pair{"PK\3\4", 10}, std::pair{"PK\1\2", 12}})
+        for (std::size_t at = archive.find(header); at != std::string::npos;
+             at = archive.find(header, at + 1), ++entries)
+            EXPECT_EQ(archive.substr(at + static_cast<std::size_t>(date), 4),
+                      std::string("\0\0\x21\0", 4));
+    EXPECT_EQ(entries % 2, 0);
+    EXPECT_GE(entries, 4);
     EXPECT_EQ(in_zip(folder.path / "report.kmz", "files/000_2003-05-12.jpg").substr(0, 2),
               "\xFF\xD8");
     EXPECT_THROW(write_kmz("/nowhere/report.kmz", camp(), {}), DataError);
@@ -657,6 +670,25 @@ TEST(ExportUwazi, WritesWhatItsImportReads) {
         json::parse(in_zip(folder.path / "uwazi.zip", grown[column.at("attachments")]))["features"]
             .empty());
     EXPECT_FALSE(column.contains("id")) << "an id would update, and reset, an entity";
+    // A candidate beside surer changes is not told with their confidence.
+    Report doubted = camp();
+    for (ReportChange& change : doubted.changes)
+        if (change.kind == "new_guard_post") change.state = "candidate";
+    const fixture::Folder with_doubt;
+    export_uwazi(doubted, "d", with_doubt.path.string());
+    const auto surer = csv_rows(in_zip(with_doubt.path / "uwazi.zip", "import.csv"))[2];
+    EXPECT_EQ(surer[column.at("change_type")], "Perimeter::Expanded");
+    EXPECT_EQ(surer[column.at("guard_posts_added")], "0");
+    const ReportScene& after =
+        *std::find_if(doubted.scenes.begin(), doubted.scenes.end(), [](const ReportScene& scene) {
+            return scene.role != "left_out" && format_date(*scene.datetime) == "2010-09-11";
+        });
+    EXPECT_EQ(surer[column.at("guard_posts_after")],
+              fmt::format("{}", standing_count(doubted, "guard_post", after, 0.9).all.count));
+    Report alone = camp();
+    alone.scenes.resize(1);
+    alone.changes.clear();
+    EXPECT_THROW(export_uwazi(alone, "c", folder.path.string()), DataError) << "no interval";
     for (const auto& name : hostile_names()) {
         const fixture::Folder odd;
         export_uwazi(hostile(name), "b", odd.path.string());
@@ -789,14 +821,39 @@ TEST(StagedOutput, WhatAKilledRunHasLeftGoesWithTheNextOne) {
         write_file((stale / "report.json").string(), "half");
     }
     const StagedOutput first(dir.string(), false);
-    EXPECT_TRUE(fs::exists(left)) << "it may be a run that has only just begun";
-    const auto before = fs::file_time_type::clock::now() - std::chrono::minutes(5);
-    for (const fs::path& old : {left, other, fs::path(first.folder())})
-        fs::last_write_time(old, before);
+    EXPECT_FALSE(fs::exists(left)) << "however young: whoever makes one locks it, or makes another";
     const StagedOutput second(dir.string(), false);
-    EXPECT_FALSE(fs::exists(left));
     EXPECT_TRUE(fs::exists(other)) << "another run's";
     EXPECT_TRUE(fs::exists(first.folder())) << "a run is at work in it";
+}
+
+TEST(WholeFiles, AllOrNoneAndWhatAKilledRunHasLeftGoes) {
+    const fixture::Folder folder;
+    const fs::path left = folder.path / ".a.txt.fenceline-abc123";
+    fs::create_directories(left);
+    write_file((left / "a.txt").string(), "half");
+    const std::string a = (folder.path / "a.txt").string(), b = (folder.path / "b.txt").string();
+    const auto write = [](const std::string& path) { write_file(path, "whole"); };
+    {
+        WholeFiles files;
+        files.add(a, write);
+        EXPECT_FALSE(fs::exists(left));
+        EXPECT_THROW(files.add(b,
+                               [](const std::string& path) {
+                                   write_file(path, "half");
+                                   throw Cancelled{};
+                               }),
+                     Cancelled);
+    }
+    EXPECT_TRUE(fs::is_empty(folder.path));
+    WholeFiles one, other;  // at the same time
+    one.add(a, write);
+    other.add(a, [](const std::string& path) { write_file(path, "second"); });
+    one.commit();
+    EXPECT_EQ(fixture::read_bytes(a), "whole");
+    other.commit();
+    EXPECT_EQ(fixture::read_bytes(a), "second");
+    EXPECT_EQ(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()), 1);
 }
 
 TEST(StagedOutput, AFewPlainFilesAreReplacedButNeverWhatIsRead) {

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "output/held_folder.h"
 
 namespace fenceline {
 namespace fs = std::filesystem;
@@ -32,22 +33,22 @@ std::string output_file_fault(const std::string& path, bool overwrite) {
     const fs::path folder = fs::absolute(path).parent_path();
     if (!fs::is_directory(folder, failed))
         return fmt::format("{}: the folder {} does not exist", path, folder.string());
+    if (::access(folder.c_str(), W_OK | X_OK) != 0)
+        return fmt::format("{}: the folder {} cannot be written to: {}", path, folder.string(),
+                           std::strerror(errno));
     return {};
 }
 
-WholeFiles::~WholeFiles() {
-    std::error_code ignored;
-    for (const File& file : files_) fs::remove(file.partial, ignored);
-}
+WholeFiles::WholeFiles() = default;
+WholeFiles::~WholeFiles() = default;
 
 void WholeFiles::add(const std::string& path,
                      const std::function<void(const std::string&)>& write) {
-    const fs::path target(path);
-    // The ending stays: GDAL's drivers look at it. What a killed run left is written over.
-    const fs::path partial = target.parent_path() / ("." + target.stem().string() + ".partial" +
-                                                     target.extension().string());
-    files_.push_back({partial.string(), path});
-    write(partial.string());
+    const fs::path target = fs::absolute(path);
+    auto folder = std::make_unique<HeldFolder>(target);
+    const std::string partial = (fs::path(folder->path()) / target.filename()).string();
+    files_.push_back({std::move(folder), partial, path});
+    write(partial);
 }
 
 void WholeFiles::commit() {

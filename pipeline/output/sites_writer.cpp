@@ -1,11 +1,10 @@
 #include "output/sites_writer.h"
 
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "core/error.h"
+#include "output/single_file.h"
+#include "output/staged_output.h"
 
 namespace fenceline {
 namespace {
@@ -70,25 +69,9 @@ std::string sites_geojson(const std::vector<Site>& sites) {
 }
 
 void write_sites(const std::string& path, const std::vector<Site>& sites) {
-    const std::string text = sites_geojson(sites), temporary = path + ".part";
-    std::error_code error;
-    {
-        std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-        out << text;
-        out.flush();
-        if (!out) {
-            out.close();
-            std::filesystem::remove(temporary, error);
-            throw DataError(path, "cannot be written",
-                            "is the folder there, and is the disk full?");
-        }
-    }
-    std::filesystem::rename(temporary, path, error);
-    if (error) {
-        const std::string reason = error.message();
-        std::filesystem::remove(temporary, error);
-        throw DataError(path, "cannot be written: " + reason);
-    }
+    WholeFiles files;
+    files.add(path, [&](const std::string& part) { write_file(part, sites_geojson(sites)); });
+    files.commit();
 }
 
 }  // namespace fenceline

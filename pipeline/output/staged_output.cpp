@@ -2,15 +2,12 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -19,6 +16,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "output/held_folder.h"
 
 namespace fenceline {
 namespace fs = std::filesystem;
@@ -61,30 +59,6 @@ bool may_be_replaced(const fs::path& dir) {
 bool lies_in(const fs::path& path, const fs::path& folder) {
     return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first ==
            folder.end();
-}
-
-int open_locked(const fs::path& folder) {
-    const int file = ::open(folder.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW);
-    if (file >= 0 && ::flock(file, LOCK_EX | LOCK_NB) == 0) return file;
-    if (file >= 0) ::close(file);
-    return -1;
-}
-
-/// Temporary folders of that name that no run holds, unless they are so young that their run may
-/// not have come to lock them.
-void remove_abandoned(const fs::path& parent, const std::string& prefix) {
-    constexpr auto kYoung = std::chrono::seconds(10);
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(parent, error)) {
-        const std::string name = entry.path().filename().string();
-        if (!name.starts_with(prefix) || name.size() != prefix.size() + 6) continue;
-        const int lock = open_locked(entry.path());
-        if (lock < 0) continue;
-        const auto written = fs::last_write_time(entry.path(), error);
-        if (!error && fs::file_time_type::clock::now() - written > kYoung)
-            fs::remove_all(entry.path(), error);
-        ::close(lock);
-    }
 }
 
 void sync_path(const fs::path& path, bool folder) {
@@ -163,28 +137,19 @@ StagedOutput::StagedOutput(const std::string& dir, bool overwrite) : overwrite_(
     check(dir, overwrite);
     const fs::path target = resolved(dir);
     target_ = target.string();
-    const std::string prefix = "." + target.filename().string().substr(0, 100) + ".fenceline-";
-    remove_abandoned(target.parent_path(), prefix);
-    std::string pattern = (target.parent_path() / (prefix + "XXXXXX")).string();
-    if (::mkdtemp(pattern.data()) == nullptr)
-        throw UsageError("--out " + dir +
-                         ": no folder can be made beside it: " + std::strerror(errno));
-    staging_ = pattern;
-    lock_ = open_locked(staging_);
+    staging_ = std::make_unique<HeldFolder>(target);
     // mkdtemp's 0700 would lock colleagues out of the result; the user's umask decides.
     const mode_t mask = ::umask(0);
     ::umask(mask);
-    ::chmod(staging_.c_str(), 0777 & ~mask);
+    ::chmod(staging_->path().c_str(), 0777 & ~mask);
 }
 
-StagedOutput::~StagedOutput() {
-    std::error_code ignored;
-    if (!committed_) fs::remove_all(staging_, ignored);
-    if (lock_ >= 0) ::close(lock_);
-}
+StagedOutput::~StagedOutput() = default;
+
+const std::string& StagedOutput::folder() const { return staging_->path(); }
 
 std::string StagedOutput::path(const std::string& name) const {
-    const fs::path full = fs::path(staging_) / name;
+    const fs::path full = fs::path(folder()) / name;
     std::error_code error;
     fs::create_directories(full.parent_path(), error);
     if (error) throw DataError(full.parent_path().string(), error.message(), kRemedy);
@@ -192,11 +157,11 @@ std::string StagedOutput::path(const std::string& name) const {
 }
 
 void StagedOutput::commit() {
-    const fs::path target(target_), staging(staging_);
+    const fs::path target(target_), staging(folder());
     try {
         sync_tree(staging);
     } catch (const fs::filesystem_error& error) {
-        throw DataError(staging_, error.code().message(), kRemedy);
+        throw DataError(folder(), error.code().message(), kRemedy);
     }
     std::error_code error;
     if (!fs::exists(fs::symlink_status(target, error))) {
@@ -207,16 +172,14 @@ void StagedOutput::commit() {
                 throw DataError(target_,
                                 std::string("cannot be put in place: ") + std::strerror(reason));
         }
-        committed_ = true;
     } else {
         if (!overwrite_)
             throw DataError(target_, "appeared while the run was going on", "give another --out");
         if (rename_with(staging, target, RENAME_EXCHANGE) == 0) {
-            committed_ = true;
             fs::remove_all(staging, error);  // now the old content
         } else {
             // A file system without exchange: aside, in, away; and back when the middle step fails.
-            const fs::path aside = staging_ + ".old";
+            const fs::path aside = folder() + ".old";
             if (std::rename(target.c_str(), aside.c_str()) != 0)
                 throw DataError(target_,
                                 std::string("cannot be replaced: ") + std::strerror(errno));
@@ -228,7 +191,6 @@ void StagedOutput::commit() {
                 throw DataError(target_,
                                 std::string("cannot be replaced: ") + std::strerror(reason));
             }
-            committed_ = true;
             fs::remove_all(aside, error);
         }
     }

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace fenceline {
+
+class HeldFolder;
 
 /// All of DIR or nothing. Files are written into a hidden folder beside DIR; commit() brings them
 /// to the disk and gives the folder its name in one step. Without commit (an exception, Ctrl-C) the
@@ -21,7 +24,7 @@ class StagedOutput {
     StagedOutput& operator=(const StagedOutput&) = delete;
 
     /// The temporary folder to write into.
-    const std::string& folder() const { return staging_; }
+    const std::string& folder() const;
     /// folder()/name; folders on the way are made.
     std::string path(const std::string& name) const;
     /// fsync of every file and folder, then the rename. With overwrite the old content stays whole
@@ -36,9 +39,9 @@ class StagedOutput {
     static void keep_inputs(const std::string& dir, const std::vector<std::string>& inputs);
 
   private:
-    std::string target_, staging_;
-    bool overwrite_, committed_ = false;
-    int lock_ = -1;  ///< held on the temporary folder: a run is at work in it
+    std::string target_;
+    bool overwrite_;
+    std::unique_ptr<HeldFolder> staging_;
 };
 
 /// Writes bytes to a file. Throws DataError with the system's reason, also when the disk turns out
