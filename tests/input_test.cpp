@@ -533,6 +533,61 @@ TEST(Probe, ReadsVendorMetadataInItsOrder) {
     EXPECT_EQ(info.footprint_lonlat.size(), 32U);
 }
 
+TEST(Probe, AnotherTimeThanTheVendorsLineTimeIsSaid) {
+    const TemporaryFolder folder;
+    ImageRecipe recipe;
+    recipe.tags.clear();
+    for (const char* name : {"a", "b", "c"}) {
+        recipe.value = [name](int, int x, int) { return 10 * (name[0] - 'a') + x; };
+        write_image(folder / (name + std::string(".tif")), recipe);
+        write_text(folder / (name + std::string(".IMD")),
+                   "BEGIN_GROUP = IMAGE_1\n\tsatId = \"WV02\";\n\tfirstLineTime = "
+                   "2021-04-30T02:25:31.123456Z;\nEND_GROUP = IMAGE_1\nEND;\n");
+    }
+    write_text(folder / "list.csv",
+               "path,datetime\na.tif,2021-04-30T02:25:31Z\nb.tif,2021-04-30T02:27:00Z\n"
+               "c.tif,2021-04-30\n");
+    for (const SceneInfo& scene : find_scenes(folder / "list.csv", {})) {
+        const std::string notes = fmt::format("{}", fmt::join(scene.notes, "; "));
+        EXPECT_EQ(notes.find("2021-04-30T02:25:31.123456Z") != std::string::npos, scene.id == "b")
+            << scene.id << ": " << notes;
+    }
+}
+
+TEST(Folder, AnIdIsTheFileNameAsFarAsFileSystemsTakeIt) {
+    const TemporaryFolder folder;
+    ImageRecipe recipe;
+    recipe.tags.clear();
+    const std::vector<std::pair<std::string, std::string>> names{
+        {"_my scene (2), 50% 20200101", "_my scene (2), 50% 20200101"},
+        {"a: \"b\" 20200102", "a_ _b_ 20200102"},
+        {"\uccad\uc9c4 20200103", "\uccad\uc9c4 20200103"}};
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        recipe.value = [i](int, int x, int) { return 10.0 * static_cast<double>(i) + x; };
+        write_image(folder / (names[i].first + ".tif"), recipe);
+    }
+    const auto scenes = find_scenes(folder.path.string(), {});
+    ASSERT_EQ(scenes.size(), names.size());
+    for (std::size_t i = 0; i < names.size(); ++i) EXPECT_EQ(scenes[i].id, names[i].second);
+}
+
+TEST(Folder, AnImageOfTheFutureIsMisdated) {
+    const TemporaryFolder folder;
+    ImageRecipe recipe;
+    recipe.tags.clear();
+    write_image(folder / "a_20200101.tif", recipe);
+    recipe.value = [](int, int x, int) { return 7.0 + x; };
+    write_image(folder / "b_20990101.tif", recipe);
+    recipe.tags["SIMULATED"] = "TRUE";
+    write_image(folder / "c_20980101.tif", recipe);
+    const auto scenes = find_scenes(folder.path.string(), {});
+    ASSERT_EQ(scenes.size(), 3U);
+    EXPECT_EQ(scenes[0].left_out, "");
+    EXPECT_EQ(scenes[1].left_out, "") << "simulated";
+    EXPECT_NE(scenes[2].left_out.find("2099-01-01 (from file name)"), std::string::npos)
+        << scenes[2].left_out;
+}
+
 TEST(Probe, MetadataWrittenIntoTheTiffIsReadToo) {
     const TemporaryFolder folder;
     ImageRecipe recipe;
@@ -857,6 +912,10 @@ TEST(Stac, WhatReachesOutsideOrContradictsTheFileIsLeftOut) {
     EXPECT_NE(reason("a.tif", "", R"(,"file:checksum":"1220)" + std::string(64, '0') + "\"")
                   .find("checksum"),
               std::string::npos);
+    EXPECT_EQ(
+        reason("a.tif", "", fmt::format(R"(,"file:size":{})", fs::file_size(folder / "s/a.tif"))),
+        "");
+    EXPECT_NE(reason("a.tif", "", R"(,"file:size":7)").find("says 7 bytes"), std::string::npos);
     EXPECT_NE(reason("a.tif", R"(,"proj:code":"EPSG:32651")").find("EPSG:32651"),
               std::string::npos);
     EXPECT_NE(reason("a.tif", R"(,"proj:epsg":4326)").find("EPSG:4326"), std::string::npos);
@@ -919,9 +978,10 @@ TEST(Csv, QuotesCrlfBomAndRowsThatAreWrong) {
                "i/d.tif,2018-01-01,400,,,,,,\r\n"
                "\r\n"
                "i/none.tif,2018-02-01,,,,,,,\r\n"
+               "i,2018-02-02,,,,,,,\r\n"
                "http://example.org/x.tif,2018-02-01");
     const auto scenes = find_scenes(folder / "list.csv", {});
-    ASSERT_EQ(scenes.size(), 5U);
+    ASSERT_EQ(scenes.size(), 6U);
     EXPECT_EQ(scenes[0].left_out, "");
     EXPECT_EQ(scenes[0].sensor, "S \"2\"");
     EXPECT_EQ(scenes[0].datetime_from, "csv");
@@ -935,11 +995,51 @@ TEST(Csv, QuotesCrlfBomAndRowsThatAreWrong) {
     EXPECT_NE(all.find("row 3"), std::string::npos) << all;
     EXPECT_NE(all.find("\"400\""), std::string::npos) << all;
     EXPECT_NE(all.find("network"), std::string::npos) << all;
+    EXPECT_NE(all.find("there is no such file"), std::string::npos) << all;
+    EXPECT_NE(all.find("it is not a file"), std::string::npos) << all;
     write_text(folder / "bad.csv", "path,when\na,b\n");
     EXPECT_THROW(find_scenes(folder / "bad.csv", {}), UsageError);
     write_text(folder / "open.csv", "path,datetime\n\"a,2018-01-01\n");
     EXPECT_THROW(find_scenes(folder / "open.csv", {}), DataError);
     EXPECT_THROW(find_scenes(folder / "nothing", {}), UsageError);
+}
+
+TEST(Csv, SemicolonsAndDecimalCommasAsSpreadsheetsWriteThem) {
+    const TemporaryFolder folder;
+    write_image(folder / "a,b.tif", {});
+    write_text(folder / "list.csv",
+               "path;datetime;sun_azimuth;sun_elevation\r\n"
+               "a,b.tif;2017-08-29T04:50:11Z;150,5;\"52.25\"\r\n");
+    const auto scenes = find_scenes(folder / "list.csv", {});
+    ASSERT_EQ(scenes.size(), 1U);
+    EXPECT_EQ(scenes[0].left_out, "");
+    EXPECT_DOUBLE_EQ(*scenes[0].sun_azimuth_deg, 150.5);
+    EXPECT_DOUBLE_EQ(*scenes[0].sun_elevation_deg, 52.25);
+    write_text(folder / "wide.csv", std::string("\xFF\xFEp\0a\0t\0h\0", 10));
+    try {
+        find_scenes(folder / "wide.csv", {});
+        ADD_FAILURE() << "UTF-16 was read";
+    } catch (const DataError& error) {
+        EXPECT_NE(std::string(error.what()).find("UTF-16"), std::string::npos) << error.what();
+    }
+}
+
+TEST(Folder, WithoutImagesSaysWhatIsReadAndWhatWasFound) {
+    const TemporaryFolder folder;
+    write_text(folder / "i/quicklook.png", "x");
+    write_text(folder / "i/readme.txt", "x");
+    write_text(folder / "list.csv", "path,datetime\n");
+    fs::create_directories(folder / "empty");
+    for (const auto& [source, words] :
+         {std::pair{"i", "none of its 2 files"}, std::pair{"empty", "it is empty"},
+          std::pair{"list.csv", "it names no scene"}})
+        try {
+            find_scenes(folder / source, {});
+            ADD_FAILURE() << source << " has no scenes";
+        } catch (const DataError& error) {
+            EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
+            EXPECT_NE(error.remedy, "");
+        }
 }
 
 TEST(Sha256, KnownValues) {

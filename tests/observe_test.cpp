@@ -1,5 +1,6 @@
 #include "stages/observe.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <tbb/global_control.h>
 
@@ -60,6 +61,19 @@ TEST(CommonGrid, CoversTheAreaPlusMarginInSquareMetres) {
     a.footprint_lonlat = lonlat(frame, 600, 0, 3000, 3000);
     const Grid clipped = common_grid(area, std::vector{a}, {});
     EXPECT_NEAR(clipped.width * clipped.gsd(), 1800.6 - 600, 3);
+    // Across the antimeridian the area stays small.
+    Grid far = metric_grid(1, 900, 700);
+    far.crs_wkt = wkt_of("EPSG:32601");
+    const Point edge = Transform("EPSG:4326", "EPSG:32601")({-180, 65});
+    far.geotransform[0] = edge.x - 450, far.geotransform[3] = edge.y + 350;
+    const Ring both_sides = lonlat(far, 100, 100, 800, 600);
+    ASSERT_GT(std::abs(both_sides[0].x - both_sides[1].x), 359);
+    SceneInfo there = dated("2017-01-01");
+    there.gsd_m = 1;
+    there.footprint_lonlat = lonlat(far, 0, 0, 900, 700);
+    const Grid across = common_grid(both_sides, std::vector{there}, {});
+    EXPECT_LT(across.width, 1000);
+    EXPECT_LT(across.height, 800);
     // Nothing shows the area; no area; a grid beyond reason.
     EXPECT_THROW(common_grid(area, std::vector{elsewhere}, {}), DataError);
     EXPECT_THROW(common_grid({}, std::vector{a}, {}), DataError);
@@ -265,6 +279,35 @@ TEST(Observe, GivenMasksWin) {
     EXPECT_EQ(scene.masks.at(5, 5), kCloud);
 }
 
+TEST(Observe, AnImageOfOneValueShowsNothing) {
+    const Grid grid = metric_grid(2, 60, 50);
+    for (const float value : {0.0F, 100.0F, 255.0F}) {
+        Raster raster = ground(grid);
+        for (Plane& band : raster.bands)
+            for (int y = 0; y < 50; ++y)
+                for (int x = 0; x < 60; ++x) band.at(x, y) = value;
+        raster.valid.at(3, 3) = 0;
+        try {
+            observe(dated("2017-08-29T02:30:00Z"), std::move(raster), {}, false,
+                    lonlat(grid, 0, 0, 60, 50), {});
+            ADD_FAILURE() << value;
+        } catch (const DataError& error) {
+            EXPECT_NE(error.reason.find(fmt::format("same value ({:g}", value)), std::string::npos)
+                << error.reason;
+        }
+    }
+}
+
+TEST(Observe, AnImageOfTheNightSaysSo) {
+    const Grid grid = metric_grid(2, 60, 50);
+    const Scene scene = observe(dated("2017-08-29T15:30:00Z"), ground(grid), {}, false,
+                                lonlat(grid, 0, 0, 60, 50), {});
+    ASSERT_FALSE(scene.info.notes.empty());
+    EXPECT_NE(scene.info.notes.back().find("2017-08-29T15:30:00Z, it is night"), std::string::npos)
+        << scene.info.notes.back();
+    EXPECT_GT(scene.info.sun_elevation_deg.value_or(0), 20);
+}
+
 TEST(Observe, OddScenesDoNotCrash) {
     for (const auto& [width, height] :
          {std::pair{1, 1}, std::pair{3, 2}, std::pair{70, 5}, std::pair{90, 90}})
@@ -278,6 +321,7 @@ TEST(Observe, OddScenesDoNotCrash) {
                                    : std::vector{BandRole::blue, BandRole::green, BandRole::red,
                                                  BandRole::nir};
                 for (int b = 0; b < bands; ++b) raster.bands.emplace_back(width, height, value);
+                raster.bands[0].at(width - 1, 0) += 1;  // one value alone is refused
                 raster.valid = Mask(width, height, value == 0 ? 0 : 1);
                 const Scene scene =
                     observe(dated("2017-01-29"), std::move(raster), {}, false,

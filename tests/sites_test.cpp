@@ -86,6 +86,14 @@ TEST(Sites, AllFaultsAreReportedTogether) {
                                "", R"({"type":"Polygon","coordinates":[[[1,1],[2,2],[1,1]]]})")))
                      .empty());
     EXPECT_TRUE(faults_of(collection(feature(R"(,"unknown":{"a":1},"fid":3)"))).empty());
+    const auto in_crs = [](const std::string& name) {
+        std::string text = collection(feature(""));
+        return faults_of(
+            text.insert(1, R"("crs":{"type":"name","properties":{"name":")" + name + R"("}},)"));
+    };
+    EXPECT_TRUE(in_crs("urn:ogc:def:crs:OGC:1.3:CRS84").empty());
+    ASSERT_EQ(in_crs("urn:ogc:def:crs:EPSG::3857").size(), 1U);
+    EXPECT_NE(in_crs("urn:ogc:def:crs:EPSG::3857")[0].find("3857"), std::string::npos);
     EXPECT_THROW(read_sites("/nowhere/sites.geojson"), UsageError);
 }
 

@@ -56,7 +56,8 @@ Ring Transform::operator()(const Ring& ring) const {
 }
 
 std::string utm_crs(Point lonlat) {
-    const int zone = std::clamp(static_cast<int>(std::floor((lonlat.x + 180.0) / 6.0)) + 1, 1, 60);
+    const double east = lonlat.x - 360 * std::floor((lonlat.x + 180) / 360);  // -180 to 180
+    const int zone = std::clamp(static_cast<int>(std::floor((east + 180.0) / 6.0)) + 1, 1, 60);
     return fmt::format("EPSG:{}", (lonlat.y >= 0 ? 32600 : 32700) + zone);
 }
 

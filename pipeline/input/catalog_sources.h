@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,10 +14,11 @@ namespace fenceline {
 /// already says no.
 struct CatalogEntry {
     SceneInfo info;
-    std::string checksum;           ///< stated SHA-256 in hex; empty: none
-    std::string crs;                ///< stated "EPSG:…"; empty: none
-    std::vector<double> transform;  ///< stated geotransform in GDAL's order; empty: none
-    int width = 0, height = 0;      ///< stated size; 0: none
+    std::string checksum;                 ///< stated SHA-256 in hex; empty: none
+    std::optional<std::uintmax_t> bytes;  ///< stated size of the file
+    std::string crs;                      ///< stated "EPSG:…"; empty: none
+    std::vector<double> transform;        ///< stated geotransform in GDAL's order; empty: none
+    int width = 0, height = 0;            ///< stated size; 0: none
 };
 
 /// STAC Item, ItemCollection, Collection or Catalog on disk; local links are followed, once each.
@@ -31,10 +34,14 @@ bool add_sidecar_json(const std::filesystem::path& json, SceneInfo& info);
 /// entry left out.
 std::vector<CatalogEntry> read_scene_csv(const std::filesystem::path& csv);
 
-/// RFC 4180 with LF or CRLF and an optional BOM: rows of cells, empty lines skipped. Throws
-/// DataError on a quote that is never closed and above limit bytes.
+/// RFC 4180 with LF or CRLF and an optional BOM, cells separated by ',' or, where the first line
+/// has none, by ';' or a tab: rows of cells, empty lines skipped. Throws DataError on a quote that
+/// is never closed, on UTF-16 and above limit bytes.
 std::vector<std::vector<std::string>> read_csv(const std::filesystem::path& path,
                                                std::size_t limit);
+
+/// A number of a cell; its decimals stand behind a point or, as ';' goes with it, behind a comma.
+std::optional<double> csv_number(std::string text);
 
 /// The real path of href below root, or why it may not be used (outside, absolute, a network
 /// address, missing).

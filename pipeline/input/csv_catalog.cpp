@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <map>
@@ -14,6 +15,15 @@
 
 namespace fenceline {
 namespace {
+
+/// Spreadsheets in most of Europe write ';', some a tab. The first line tells: names of columns
+/// hold none of them.
+char separator_of(const std::string& text) {
+    const std::string first = text.substr(0, text.find_first_of("\r\n"));
+    for (const char separator : {',', ';', '\t'})
+        if (first.find(separator) != std::string::npos) return separator;
+    return ',';
+}
 
 std::string trimmed(std::string text) {
     const char* blank = " \t";
@@ -33,10 +43,14 @@ std::vector<std::vector<std::string>> read_csv(const std::filesystem::path& path
     const std::string text = std::move(buffer).str();
     if (text.size() > limit)
         throw DataError(path.string(), fmt::format("the file is larger than {} MiB", limit >> 20));
+    if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
+        throw DataError(path.string(), "its text is UTF-16",
+                        "save it as UTF-8 (\"CSV UTF-8\" in spreadsheets)");
     std::vector<std::vector<std::string>> rows;
     std::vector<std::string> row;
     std::string cell;
     bool quoted = false, was_quoted = false;
+    const char separator = separator_of(text);
     std::size_t i = text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
     const auto end_cell = [&] {
         row.push_back(was_quoted ? cell : trimmed(cell));
@@ -59,11 +73,11 @@ std::vector<std::vector<std::string>> read_csv(const std::filesystem::path& path
             } else {
                 cell += c;
             }
+        } else if (c == separator) {
+            end_cell();
         } else if (c == '"' && trimmed(cell).empty()) {
             cell.clear();
             quoted = was_quoted = true;
-        } else if (c == ',') {
-            end_cell();
         } else if (c == '\n' || c == '\r') {
             if (c == '\r' && i + 1 < text.size() && text[i + 1] == '\n') ++i;
             end_row();
@@ -76,6 +90,14 @@ std::vector<std::vector<std::string>> read_csv(const std::filesystem::path& path
                         fmt::format("a quote opened in row {} is never closed", rows.size() + 1));
     if (!cell.empty() || !row.empty()) end_row();
     return rows;
+}
+
+std::optional<double> csv_number(std::string text) {
+    if (std::count(text.begin(), text.end(), ',') == 1 && text.find('.') == std::string::npos)
+        text[text.find(',')] = '.';
+    double value = 0;
+    if (!boost::conversion::try_lexical_convert(text, value)) return {};
+    return value;
 }
 
 std::vector<CatalogEntry> read_scene_csv(const std::filesystem::path& csv) {
@@ -118,10 +140,9 @@ std::vector<CatalogEntry> read_scene_csv(const std::filesystem::path& csv) {
         const auto number = [&](const char* name, double low,
                                 double high) -> std::optional<double> {
             const std::string text = cell(name);
-            double value = 0;
             if (text.empty()) return {};
-            if (!boost::conversion::try_lexical_convert(text, value) ||
-                !(value >= low && value <= high)) {
+            const std::optional<double> value = csv_number(text);
+            if (!value || !(*value >= low && *value <= high)) {
                 wrong.push_back(
                     fmt::format("{} is \"{}\", not a number from {} to {}", name, text, low, high));
                 return {};

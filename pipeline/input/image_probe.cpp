@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <string_view>
@@ -59,9 +60,15 @@ std::optional<double> number_of(GDALDataset& image, const char* domain, std::str
     return value;
 }
 
-std::optional<Time> time_from_metadata(GDALDataset& image) {
+/// When the vendor says that the image was taken, to the second and better.
+std::optional<Time> line_time(GDALDataset& image) {
     for (const char* key : {"firstLineTime", "earliestAcqTime", "TLCTime"})
         if (auto time = parse_time(value_of(image, "IMD", key))) return time;
+    return {};
+}
+
+std::optional<Time> time_from_metadata(GDALDataset& image) {
+    if (auto time = line_time(image)) return time;
     if (auto time = parse_time(value_of(image, "IMAGERY", "ACQUISITIONDATETIME"))) return time;
     for (const char* key : {"DATATAKE_1_DATATAKE_SENSING_START", "PRODUCT_START_TIME"})
         if (auto time = parse_time(value_of(image, "", key))) return time;
@@ -218,7 +225,7 @@ void probe_image(SceneInfo& info, const GeorefOptions& options) {
     }
     if (!(info.gsd_m > 0)) info.gsd_m = pixel_m;
 
-    const auto from_metadata = time_from_metadata(*image);
+    const auto from_metadata = time_from_metadata(*image), from_line = line_time(*image);
     const auto from_name = time_in_file_name(std::filesystem::path(info.path).filename().string());
     if (!info.datetime && from_metadata) {
         info.datetime = from_metadata;
@@ -228,8 +235,18 @@ void probe_image(SceneInfo& info, const GeorefOptions& options) {
         info.datetime = from_name;
         info.datetime_from = "file name";
     }
-    for (const auto& [other, where] : {std::pair{from_metadata, "its metadata says"},
-                                       std::pair{from_name, "its file name says"}})
+    constexpr std::int64_t kSecond = 1000000, kDay = 86400 * kSecond;
+    const bool contradicted =  // midnight is a date without a time
+        info.datetime && from_line && !info.datetime_end &&
+        info.datetime->microseconds % kDay != 0 &&
+        std::abs(info.datetime->microseconds - from_line->microseconds) > kSecond;
+    if (contradicted)
+        info.notes.push_back(fmt::format("dated {} from {}, but its vendor's metadata say {}",
+                                         format_time(*info.datetime), info.datetime_from,
+                                         format_time(*from_line)));
+    for (const auto& [other, where] :
+         {std::pair{contradicted ? std::nullopt : from_metadata, "its metadata says"},
+          std::pair{from_name, "its file name says"}})
         if (info.datetime && other && std::abs(info.datetime->days() - other->days()) > 1.5)
             info.notes.push_back(fmt::format("dated {} from {}, but {} {}",
                                              format_date(*info.datetime), info.datetime_from, where,

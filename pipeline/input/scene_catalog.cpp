@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <map>
 #include <set>
+#include <string_view>
 
 #include "core/error.h"
 #include "core/progress.h"
@@ -150,20 +152,20 @@ std::vector<CatalogEntry> read_folder(const fs::path& root) {
     return entries;
 }
 
-/// Ids become file names: what is not a letter, digit, '.', '_' or '-' (or part of a UTF-8 letter)
-/// becomes '_'.
+/// Ids become file names: what some file system or program takes for more than a letter becomes
+/// '_'.
 std::string safe_id(const std::string& id) {
+    constexpr std::string_view kSpecial = "<>:\"|?*/\\";
     std::string out;
     for (const char c : id.substr(0, 120)) {
         const auto u = static_cast<unsigned char>(c);
-        const bool plain = (u >= '0' && u <= '9') || (u >= 'A' && u <= 'Z') ||
-                           (u >= 'a' && u <= 'z') || u == '.' || u == '_' || u == '-' || u >= 0x80;
+        const bool plain = u >= 0x20 && u != 0x7f && kSpecial.find(c) == std::string_view::npos;
         out += plain ? c : '_';
     }
     // A cut may have split a letter.
     while (!out.empty() && id.size() > 120 && (static_cast<unsigned char>(out.back()) & 0x80) != 0)
         out.pop_back();
-    const std::size_t start = out.find_first_not_of("._");
+    const std::size_t start = out.find_first_not_of(out == id ? ". " : "._ ");
     out = start == std::string::npos ? "" : out.substr(start);
     return out.empty() ? "scene" : out;
 }
@@ -215,10 +217,32 @@ std::string contradiction(const CatalogEntry& entry, const GeorefOptions& georef
     return {};
 }
 
+/// A real image of tomorrow is misdated; clocks may be a day apart. Simulated ones may lie
+/// anywhere.
+bool is_to_come(const SceneInfo& info) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch() + std::chrono::hours(24);
+    return !info.simulated &&
+           info.datetime->microseconds >
+               std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+}
+
 void look_into(CatalogEntry& entry, const GeorefOptions& georef) {
     SceneInfo& info = entry.info;
     if (!info.left_out.empty()) return;
+    std::error_code failed;
+    if (!fs::is_regular_file(info.path, failed)) {
+        info.left_out =
+            fs::exists(info.path, failed) ? "it is not a file" : "there is no such file";
+        return;
+    }
     try {
+        if (const auto size = fs::file_size(info.path, failed);
+            entry.bytes && *entry.bytes != size) {
+            info.left_out =
+                fmt::format("its size differs: the catalogue says {} bytes, the file has {}",
+                            *entry.bytes, size);
+            return;
+        }
         info.sha256 = sha256_of_file(info.path);
         if (!entry.checksum.empty() && entry.checksum != info.sha256) {
             info.left_out =
@@ -232,6 +256,11 @@ void look_into(CatalogEntry& entry, const GeorefOptions& georef) {
             info.left_out =
                 "its acquisition time is not known (give it in a CSV or a STAC item, or in the "
                 "file name)";
+        if (info.left_out.empty() && is_to_come(info))
+            info.left_out = fmt::format(
+                "it is dated {} (from {}), which is still to come; give its true time in a CSV or "
+                "a STAC item",
+                format_date(*info.datetime), info.datetime_from);
     } catch (const DataError& error) {
         info.left_out = error.reason + (error.remedy.empty() ? "" : " (" + error.remedy + ")");
         return;
@@ -276,6 +305,29 @@ void leave_out_duplicates(std::vector<SceneInfo>& scenes) {
     }
 }
 
+[[noreturn]] void no_scenes(const fs::path& source) {
+    std::error_code error;
+    if (!fs::is_directory(source, error))
+        throw DataError(source.string(), "it names no scene",
+                        "a CSV has a line per image below its header, a STAC collection links to "
+                        "its items");
+    int files = 0;
+    for (fs::recursive_directory_iterator
+             it(source, fs::directory_options::skip_permission_denied, error),
+         end;
+         !error && it != end; it.increment(error)) {
+        std::error_code ignored;
+        files += it->is_regular_file(ignored) ? 1 : 0;
+    }
+    throw DataError(source.string(),
+                    files == 0 ? "it is empty: there is no image in it"
+                               : fmt::format("none of its {} files is an image that is read, or "
+                                             "they are fenceline's own results",
+                                             files),
+                    "GeoTIFF, JPEG 2000, NITF, DIMAP, TIL, Sentinel-2 and ENVI are read (.tif, "
+                    ".jp2, .ntf, DIM_*.XML, MTD_MSIL*.xml, a file with .hdr beside it)");
+}
+
 }  // namespace
 
 std::vector<SceneInfo> find_scenes(const std::string& src, const GeorefOptions& georef) {
@@ -301,6 +353,8 @@ std::vector<SceneInfo> find_scenes(const std::string& src, const GeorefOptions& 
         entry.info.source = path.filename().string();
         entries.push_back(std::move(entry));
     }
+
+    if (entries.empty()) no_scenes(path);
 
     std::vector<SceneInfo> scenes;
     std::map<std::string, int> used;

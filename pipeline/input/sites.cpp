@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/lexical_cast/try_lexical_convert.hpp>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -358,15 +357,13 @@ std::vector<Site> read_list(const std::string& path) {
             fault(nkpd ? "id" : name_key, "an id that no other row has");
         const std::string lat = cell("lat"), lon = cell("lon");
         if (!lat.empty() || !lon.empty()) {
-            Point p;
-            const bool read = boost::conversion::try_lexical_convert(lat, p.y) &&
-                              boost::conversion::try_lexical_convert(lon, p.x);
-            if (!read || !(std::abs(p.x) <= 180 && std::abs(p.y) <= 90)) {
+            const auto x = csv_number(lon), y = csv_number(lat);
+            if (!x || !y || !(std::abs(*x) <= 180 && std::abs(*y) <= 90)) {
                 faults.push_back(fmt::format(
                     "{}: row {}: lat, lon: \"{}\", \"{}\"; allowed: degrees, or both empty", path,
                     r + 1, shown(lat), shown(lon)));
             } else {
-                site.centre = p;
+                site.centre = Point{*x, *y};
                 site.radius_m = radius_for(site.type);
             }
         }
@@ -395,6 +392,15 @@ std::vector<Site> read_sites(const std::string& path) {
         throw UsageError(fmt::format("{}: it is not a GeoJSON FeatureCollection", path));
     std::vector<Site> sites;
     std::vector<std::string> faults;
+    // Older GeoJSON may name another CRS; what QGIS writes names this one.
+    if (const Json& crs = member(member(member(json, "crs"), "properties"), "name");
+        crs.is_string()) {
+        const auto name = crs.get<std::string>();
+        if (!name.ends_with("CRS84") && !name.ends_with("4326"))
+            faults.push_back(fmt::format(
+                "{}: crs: \"{}\"; allowed: longitude and latitude (save it in EPSG:4326)", path,
+                shown(name)));
+    }
     std::set<std::string> ids;
     for (std::size_t i = 0; i < features.size(); ++i) {
         const std::string where = fmt::format("{}: feature {}", path, i + 1);

@@ -167,6 +167,8 @@ void add_properties(const Json& p, SceneInfo& info) {
 
 /// file:checksum is a multihash in hex: 12 20 and 32 bytes of SHA-256.
 void add_checksum(const Json& asset, CatalogEntry& entry) {
+    if (const Json& size = member(asset, "file:size"); size.is_number_unsigned())
+        entry.bytes = size.get<std::uintmax_t>();
     const std::string hash = lower(text_of(asset, "file:checksum"));
     if (hash.empty()) return;
     if (hash.size() == 68 && hash.starts_with("1220"))

@@ -8,6 +8,8 @@
 #include <limits>
 #include <numbers>
 #include <opencv2/imgproc.hpp>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "core/error.h"
@@ -324,11 +326,32 @@ void add_masks_from_pixels(const SceneInfo& info, const Raster& raster, Point pl
     });
 }
 
+/// The one value that all of the valid samples of every band have; none when they differ.
+std::optional<std::vector<float>> one_value(const Raster& raster) {
+    constexpr std::size_t kFewPixels = 64;  // they may well have the same one
+    std::vector<float> first;
+    std::size_t count = 0;
+    for (int y = 0; y < raster.grid.height; ++y)
+        for (int x = 0; x < raster.grid.width; ++x) {
+            if (raster.valid.at(x, y) == 0) continue;
+            ++count;
+            if (first.empty())
+                for (const Plane& band : raster.bands) first.push_back(band.at(x, y));
+            for (std::size_t b = 0; b < first.size(); ++b)
+                if (std::abs(raster.bands[b].at(x, y) - first[b]) > 1e-4F * std::abs(first[b]))
+                    return std::nullopt;
+        }
+    if (count < kFewPixels) return std::nullopt;
+    return first;
+}
+
 }  // namespace
 
 Grid common_grid(const Ring& area_lonlat, std::span<const SceneInfo> scenes,
                  const ObserveOptions& options) {
-    const Bounds place = bounds_of(area_lonlat);
+    Ring around = area_lonlat;  // across the antimeridian: without the jump from 180 to -180
+    for (Point& p : around) p.x -= 360 * std::round((p.x - around.front().x) / 360);
+    const Bounds place = bounds_of(around);
     if (area_lonlat.size() < 3 || place.empty())
         throw DataError("site", "its area of interest is not known",
                         "give it a polygon, or a point with radius_m");
@@ -392,6 +415,12 @@ Grid common_grid(const Ring& area_lonlat, std::span<const SceneInfo> scenes,
 
 Scene observe(SceneInfo info, Raster raster, Mask given_masks, bool mask_given,
               const Ring& area_lonlat, const ObserveOptions& options) {
+    if (const auto value = one_value(raster))
+        throw DataError(info.path,
+                        fmt::format("it shows nothing: all of its pixels here have the same value "
+                                    "({:g})",
+                                    fmt::join(*value, ", ")),
+                        "look whether it is the right file, and whole");
     const Grid grid = raster.grid;
     const GridProjection projection(grid);
     Scene scene;
@@ -402,13 +431,17 @@ Scene observe(SceneInfo info, Raster raster, Mask given_masks, bool mask_given,
         const CivilDate date = civil_from_time(when);
         const Time midnight = time_from_civil(date.year, date.month, date.day);
         SunPosition sun = sun_position(when, centre);
-        if (when == midnight || sun.elevation_deg < 5) {
-            // A date alone. Imaging satellites cross the equator at about half past ten, local
-            // solar time.
+        const bool date_alone = when == midnight;
+        if (date_alone || sun.elevation_deg < 5) {
+            // Imaging satellites cross the equator at about half past ten, local solar time.
             when =
                 time_from_civil(date.year, date.month, date.day, (10.5 - centre.x / 15.0) * 3600.0);
             sun = sun_position(when, centre);
-            info.notes.push_back("time of day not known: sun computed for 10:30 local solar time");
+            info.notes.push_back(fmt::format(
+                "{}: sun computed for 10:30 local solar time",
+                date_alone
+                    ? std::string("time of day not known")
+                    : "at its time, " + format_time(*info.datetime) + ", it is night there"));
         }
         info.sun_azimuth_deg = sun.azimuth_deg;
         info.sun_elevation_deg = sun.elevation_deg;

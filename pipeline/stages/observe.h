@@ -35,7 +35,7 @@ Grid common_grid(const Ring& area_lonlat, std::span<const SceneInfo> scenes,
 
 /// Makes a scene out of pixels on the grid: masks (given ones win; else cloud, cloud shadow, snow,
 /// saturation from the pixels), usable fraction over the area of interest, sun position when
-/// metadata has none (NOAA, within 0.1°).
+/// metadata has none (NOAA, within 0.1°). Throws DataError for an image of one single value.
 Scene observe(SceneInfo info, Raster raster, Mask given_masks, bool mask_given,
               const Ring& area_lonlat, const ObserveOptions& options);
 
