@@ -35,6 +35,12 @@ bool ends_with(const std::string& text, std::string_view ending) {
            text.compare(text.size() - ending.size(), ending.size(), ending) == 0;
 }
 
+std::string lower(std::string text) {
+    for (char& c : text)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return text;
+}
+
 std::vector<std::string> named(std::initializer_list<std::string> paths) {
     std::vector<std::string> files;
     for (const std::string& path : paths)
@@ -56,6 +62,9 @@ std::vector<std::string> faults_of(const AlignArguments& a) {
         if (!path.empty())
             if (std::string fault = output_file_fault(path, a.overwrite); !fault.empty())
                 faults.push_back(fault);
+    if (!ends_with(lower(a.out), ".tif") && !ends_with(lower(a.out), ".tiff"))
+        faults.push_back("--out " + a.out +
+                         ": a GeoTIFF is written; allowed are names that end in .tif or .tiff");
     if (!a.ties.empty() && !ends_with(a.ties, ".gpkg") && !ends_with(a.ties, ".csv"))
         faults.push_back("--ties " + a.ties + ": allowed are names that end in .gpkg or .csv");
     if (!a.apply_transform.empty())
@@ -134,17 +143,16 @@ CommandOutput apply_saved(const AlignArguments& arguments, const SceneInfo& refe
         "applied: {} found between {} and {} ({}; expected RMSE {:.2f} m, CE90 {:.2f} m)\n",
         transform.model, transform.reference, transform.target, transform.status, transform.rmse_m,
         transform.ce90_m);
-    output.json = nlohmann::json{{"status", transform.status},
-                                 {"model", transform.model},
-                                 {"tie_points", transform.tie_points},
-                                 {"dx_m", transform.dx_m},
-                                 {"dy_m", transform.dy_m},
-                                 {"rmse_m", transform.rmse_m},
-                                 {"ce90_m", transform.ce90_m},
-                                 {"reason", transform.reason},
-                                 {"transform", arguments.apply_transform},
-                                 {"out", arguments.out}}
-                      .dump();
+    output.json = one_line({{"status", transform.status},
+                            {"model", transform.model},
+                            {"tie_points", transform.tie_points},
+                            {"dx_m", transform.dx_m},
+                            {"dy_m", transform.dy_m},
+                            {"rmse_m", transform.rmse_m},
+                            {"ce90_m", transform.ce90_m},
+                            {"reason", transform.reason},
+                            {"transform", arguments.apply_transform},
+                            {"out", arguments.out}});
     return output;
 }
 
@@ -170,18 +178,17 @@ CommandOutput align_images(const AlignArguments& arguments, const Common& common
         "m, CE90 {:.2f} m, held-out tie points {:.2f} m{}\n",
         summary.status, summary.model, summary.tie_points, a.dx_m, a.dy_m, a.rmse_m, a.ce90_m,
         a.held_out_m, a.reason.empty() ? "" : "; " + a.reason);
-    output.json = nlohmann::json{{"status", summary.status},
-                                 {"model", summary.model},
-                                 {"tie_points", summary.tie_points},
-                                 {"dx_m", a.dx_m},
-                                 {"dy_m", a.dy_m},
-                                 {"rmse_m", a.rmse_m},
-                                 {"ce90_m", a.ce90_m},
-                                 {"held_out_m", a.held_out_m},
-                                 {"effective_gsd_m", a.effective_gsd_m},
-                                 {"reason", a.reason},
-                                 {"out", arguments.out}}
-                      .dump();
+    output.json = one_line({{"status", summary.status},
+                            {"model", summary.model},
+                            {"tie_points", summary.tie_points},
+                            {"dx_m", a.dx_m},
+                            {"dy_m", a.dy_m},
+                            {"rmse_m", a.rmse_m},
+                            {"ce90_m", a.ce90_m},
+                            {"held_out_m", a.held_out_m},
+                            {"effective_gsd_m", a.effective_gsd_m},
+                            {"reason", a.reason},
+                            {"out", arguments.out}});
     if (a.status == RegistrationStatus::fail)
         throw DataError(arguments.target, "it could not be registered: " + a.reason,
                         "nothing was written");

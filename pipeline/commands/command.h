@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,10 @@ struct CommandOutput {
     std::string json;  ///< one object, standard output with --json
 };
 
+/// The summary that --json prints. File names need not be UTF-8, JSON must be: what is not becomes
+/// U+FFFD.
+std::string one_line(const nlohmann::json& summary);
+
 /// Answer to --dry-run: the files that would be read, and the files or folders that would be
 /// written.
 CommandOutput would_use(const std::vector<std::string>& reads,
@@ -47,9 +52,10 @@ CommandOutput would_use(const std::vector<std::string>& reads,
 /// Does one check after the other, so that all faults are said at once: those of a UsageError are
 /// added to the list.
 void check(std::vector<std::string>& faults, const std::function<void()>& step);
-/// The fault of a file named on the command line that is not there; nothing is named: none.
+/// The fault of a file named on the command line that is not there, or is a folder; nothing is
+/// named: none.
 void check_exists(std::vector<std::string>& faults, const std::string& option,
-                  const std::string& path);
+                  const std::string& path, bool may_be_folder = false);
 
 /// One command: declares its options (no file is touched), then runs.
 struct Command {

@@ -37,6 +37,11 @@ CommandOutput compare(const CompareArguments& arguments, const Common& common, P
             {arguments.before, arguments.after, arguments.options.georef.dem_path, common.config});
     auto [before, after] = image_pair(arguments.before, arguments.after, arguments.options.georef);
     if (after.id == before.id) after.id += "-after";
+    if (before.datetime && after.datetime && *after.datetime < *before.datetime)
+        progress.warn(
+            fmt::format("BEFORE is of {}, AFTER of {}: the later one is named first, so "
+                        "what appeared will be told as gone",
+                        format_time(*before.datetime), format_time(*after.datetime)));
     if (common.dry_run) return would_use({before.path, after.path}, {arguments.out});
     CommandOutput output;
     CompareOptions options = arguments.options;
@@ -58,13 +63,12 @@ CommandOutput compare(const CompareArguments& arguments, const Common& common, P
     output.text = fmt::format("{} changes; registered by {} ({}), expected RMSE {:.2f} m\n{}\n",
                               done.report.changes.size(), registration.model, registration.status,
                               registration.rmse_m, arguments.out);
-    output.json = nlohmann::json{{"out", arguments.out},
-                                 {"changes", done.report.changes.size()},
-                                 {"registration",
-                                  {{"model", registration.model},
-                                   {"status", registration.status},
-                                   {"rmse_m", registration.rmse_m}}}}
-                      .dump();
+    output.json = one_line({{"out", arguments.out},
+                            {"changes", done.report.changes.size()},
+                            {"registration",
+                             {{"model", registration.model},
+                              {"status", registration.status},
+                              {"rmse_m", registration.rmse_m}}}});
     return output;
 }
 

@@ -31,7 +31,7 @@ CommandOutput export_report(const ExportArguments& arguments, const Common& comm
     if (common.dry_run) return would_use({arguments.report}, {arguments.out});
     CommandOutput output;
     output.text = arguments.out + "\n";
-    output.json = nlohmann::json{{"format", arguments.format}, {"out", arguments.out}}.dump();
+    output.json = one_line({{"format", arguments.format}, {"out", arguments.out}});
     StagedOutput out(arguments.out, arguments.overwrite);
     if (arguments.format == "csv")
         export_csv(report, out.folder());

@@ -66,13 +66,12 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
     return row.back();
 }
 
-std::string did_you_mean(const std::string& name, const OptionTable& table, const char* prefix) {
+std::string did_you_mean(const std::string& name, const std::vector<std::string>& known) {
     std::string best;
     std::size_t least = std::max<std::size_t>(3, name.size() / 3);
-    for (const Option& option : table.options())
-        if (const std::size_t d = edit_distance(name, option.name); d < least)
-            least = d, best = option.name;
-    return best.empty() ? "" : fmt::format("; did you mean {}{}?", prefix, best);
+    for (const std::string& word : known)
+        if (const std::size_t d = edit_distance(name, word); d < least) least = d, best = word;
+    return best.empty() ? "" : fmt::format("; did you mean {}?", best);
 }
 
 /// The key of an option in the INI file: parameters keep their section, a command's own options get
@@ -169,6 +168,8 @@ Settings read_command_line(const OptionTable& table, const std::vector<std::stri
                                 .allow_unregistered()
                                 .run();
         bool unknown = false;
+        std::vector<std::string> names;
+        for (const Option& option : table.options()) names.push_back("--" + option.name);
         for (const auto& option : parsed.options) {
             if (!option.unregistered) continue;
             const std::string text =
@@ -177,7 +178,7 @@ Settings read_command_line(const OptionTable& table, const std::vector<std::stri
                 text.substr(std::min(text.find_first_not_of('-'), text.size()));
             faults.push_back(
                 fmt::format("unknown option {}{}", text,
-                            did_you_mean(bare.substr(0, bare.find('=')), table, "--")));
+                            did_you_mean("--" + bare.substr(0, bare.find('=')), names)));
             unknown = true;
         }
         for (const auto& option : parsed.options) {
@@ -254,6 +255,8 @@ Settings read_ini(const OptionTable& table, const std::string& command, const st
     std::map<std::string, std::string> name_of_key;
     for (const Option& option : table.options())
         if (!is_informational(option)) name_of_key[ini_key(option, command)] = option.name;
+    std::vector<std::string> keys;
+    for (const auto& [key, name] : name_of_key) keys.push_back(key);
     const std::set<std::string> elsewhere(known_elsewhere.begin(), known_elsewhere.end());
     try {
         const po::options_description none;
@@ -265,7 +268,7 @@ Settings read_ini(const OptionTable& table, const std::string& command, const st
                     settings[found->second].push_back(unquoted(value));
             else if (elsewhere.count(option.string_key) == 0)
                 faults.push_back(fmt::format("{}: unknown key {}{}", path, option.string_key,
-                                             did_you_mean(option.string_key, table, "")));
+                                             did_you_mean(option.string_key, keys)));
         }
     } catch (const po::error& error) {
         faults.push_back(fmt::format("{}: {}", path, error.what()));

@@ -27,7 +27,8 @@ struct RunArguments {
 };
 
 std::vector<std::string> files_read(const RunArguments& arguments, const Common& common) {
-    std::vector<std::string> files{arguments.sites};
+    std::vector<std::string> files{arguments.sites.empty() ? installed_file("configs/sites.geojson")
+                                                           : arguments.sites};
     for (const std::string& path :
          {arguments.images, common.config, arguments.options.georef.dem_path, arguments.perimeter})
         if (!path.empty()) files.push_back(path);
@@ -39,19 +40,19 @@ CommandOutput say_what_would_be_done(const RunArguments& arguments, const Common
     CommandOutput output;
     auto listed = nlohmann::json::array();
     for (const std::string& path : files_read(arguments, common))
-        if (!path.empty() && path != arguments.images) {
+        if (path != arguments.images) {
             output.text += fmt::format("read  {}\n", path);
             listed.push_back({{"path", path}});
         }
     for (const SceneInfo& scene : scenes) {
         const std::string when = scene.datetime ? format_time(*scene.datetime) : "no time";
-        output.text += fmt::format("read  {}  {}{}\n", when, scene.path,
-                                   scene.left_out.empty() ? "" : "  left out: " + scene.left_out);
+        output.text +=
+            fmt::format("read  {}  {}{}\n", when, scene.path.empty() ? scene.id : scene.path,
+                        scene.left_out.empty() ? "" : "  left out: " + scene.left_out);
         listed.push_back({{"id", scene.id}, {"path", scene.path}, {"left_out", scene.left_out}});
     }
     output.text += fmt::format("write {}\n", arguments.out);
-    output.json =
-        nlohmann::json{{"dry_run", true}, {"reads", listed}, {"writes", {arguments.out}}}.dump();
+    output.json = one_line({{"dry_run", true}, {"reads", listed}, {"writes", {arguments.out}}});
     return output;
 }
 
@@ -72,17 +73,15 @@ CommandOutput summarise(const RunArguments& arguments, const Report& report) {
         if (scene.role == "left_out")
             output.text += fmt::format("left out: {}: {}\n", scene.id, scene.reason);
     output.text += fmt::format("{}/report.html\n", arguments.out);
-    output.json = nlohmann::json{
-        {"out", arguments.out},
-        {"simulated", report.simulated},
-        {"scenes_used", used},
-        {"scenes_left_out", left_out},
-        {"perimeters", report.perimeters.size()},
-        {"structures", report.structures.size()},
-        {"changes", report.changes.size()},
-        {"changes_confirmed", confirmed},
-        {"findings",
-         findings}}.dump();
+    output.json = one_line({{"out", arguments.out},
+                            {"simulated", report.simulated},
+                            {"scenes_used", used},
+                            {"scenes_left_out", left_out},
+                            {"perimeters", report.perimeters.size()},
+                            {"structures", report.structures.size()},
+                            {"changes", report.changes.size()},
+                            {"changes_confirmed", confirmed},
+                            {"findings", findings}});
     if (left_out > 0) output.exit_code = kSomeLeftOut;
     if (arguments.alert && confirmed > 0) output.exit_code = kNewConfirmedChange;
     return output;
@@ -114,7 +113,7 @@ CommandOutput run(const RunArguments& arguments, const Common& common, Progress&
     check(faults, [&] { site = choose_site(arguments.sites, arguments.site); });
     check_exists(faults, "--dem", arguments.options.georef.dem_path);
     check_exists(faults, "--perimeter", arguments.perimeter);
-    check_exists(faults, "--images", arguments.images);
+    check_exists(faults, "--images", arguments.images, true);
     if (!faults.empty()) throw UsageError(faults);
     progress.stage("scenes", 1);
     if (!arguments.perimeter.empty()) given = read_given_lines(arguments.perimeter);

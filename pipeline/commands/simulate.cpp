@@ -38,10 +38,8 @@ CommandOutput render_series(const SimulateArguments& arguments, const Common& co
     CommandOutput output;
     output.text =
         fmt::format("{} scenes of {}\n{}\n", scenario.scenes.size(), scenario.id, arguments.out);
-    output.json =
-        nlohmann::json{
-            {"scenario", scenario.id}, {"scenes", scenario.scenes.size()}, {"out", arguments.out}}
-            .dump();
+    output.json = one_line(
+        {{"scenario", scenario.id}, {"scenes", scenario.scenes.size()}, {"out", arguments.out}});
     write_series(scenario, arguments.out, progress, arguments.overwrite,
                  static_cast<std::size_t>(common.max_memory_mib) << 20);
     return output;

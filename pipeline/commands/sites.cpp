@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -9,6 +10,7 @@
 #include "core/error.h"
 #include "core/geodesic.h"
 #include "input/sites.h"
+#include "output/single_file.h"
 #include "output/sites_writer.h"
 
 namespace fenceline {
@@ -18,17 +20,34 @@ struct SitesArguments {
     std::string action = "list", what;
     std::string sites;  ///< empty: the catalogue that comes with the program
     std::string count_by, type, out;
+    bool overwrite = false;
 };
 
 /// import: the file named; list and show: the catalogue, or any list given instead of it.
-std::vector<Site> sites_of(const SitesArguments& arguments) {
-    if (arguments.action == "import") {
-        if (arguments.what.empty())
-            throw UsageError("sites import: FILE is missing: the list to import");
-        return import_sites(arguments.what);
-    }
-    return import_sites(arguments.sites.empty() ? installed_file("configs/sites.geojson")
-                                                : arguments.sites);
+std::string file_of(const SitesArguments& arguments) {
+    if (arguments.action == "import") return arguments.what;
+    return arguments.sites.empty() ? installed_file("configs/sites.geojson") : arguments.sites;
+}
+
+std::vector<std::string> faults_of(const SitesArguments& a) {
+    std::vector<std::string> faults;
+    if (a.action == "list" && !a.what.empty())
+        faults.push_back(fmt::format("unexpected argument '{}'", a.what));
+    if (a.action == "show" && a.what.empty())
+        faults.emplace_back("sites show: ID is missing: which site");
+    if (a.action == "import" && a.what.empty())
+        faults.emplace_back("sites import: FILE is missing: the list to import");
+    if (a.action != "import" && !a.out.empty())
+        faults.emplace_back("--out goes with sites import: nothing else is written");
+    check_exists(faults, a.action == "import" ? "FILE" : "--sites", file_of(a));
+    if (a.action != "import" || a.out.empty()) return faults;
+    if (std::string fault = output_file_fault(a.out, a.overwrite); !fault.empty())
+        faults.push_back(std::move(fault));
+    std::error_code failed;
+    if (std::filesystem::equivalent(a.out, a.what, failed))
+        faults.push_back(
+            fmt::format("--out {}: is the file that is imported: name another", a.out));
+    return faults;
 }
 
 CommandOutput count(const std::vector<Site>& sites, const std::string& key) {
@@ -63,7 +82,7 @@ CommandOutput list(const std::vector<Site>& sites) {
                         {"province", site.province},
                         {"status", site.status}});
     }
-    output.json = nlohmann::json{{"sites", json}}.dump();
+    output.json = one_line({{"sites", json}});
     return output;
 }
 
@@ -96,20 +115,17 @@ CommandOutput show(const Site& site) {
 }
 
 CommandOutput sites(const SitesArguments& arguments, const Common& common) {
-    if (arguments.action == "list" && !arguments.what.empty())
-        throw UsageError(fmt::format("unexpected argument '{}'", arguments.what));
-    std::vector<Site> all = sites_of(arguments);
-    if (arguments.action == "show") {
-        if (arguments.what.empty()) throw UsageError("sites show: ID is missing: which site");
-        return show(choose_site(arguments.sites, arguments.what));
-    }
+    if (const auto faults = faults_of(arguments); !faults.empty()) throw UsageError(faults);
+    std::vector<Site> all = import_sites(file_of(arguments));
+    if (common.dry_run)
+        return would_use({file_of(arguments)}, arguments.out.empty()
+                                                   ? std::vector<std::string>{}
+                                                   : std::vector<std::string>{arguments.out});
+    if (arguments.action == "show")
+        return show(choose_site(all, file_of(arguments), arguments.what));
     if (!arguments.type.empty())
         std::erase_if(all, [&](const Site& site) { return site.type != arguments.type; });
-    if (arguments.action == "import" && !arguments.out.empty() && !common.dry_run) {
-        if (arguments.out == arguments.what)
-            throw UsageError("--out is the file that is imported: name another");
-        write_sites(arguments.out, all);
-    }
+    if (!arguments.out.empty()) write_sites(arguments.out, all);
     return arguments.count_by.empty() ? list(all) : count(all, arguments.count_by);
 }
 
@@ -135,6 +151,7 @@ Command sites_command() {
         table.choice("count-by", a.count_by, {"type", "province"}, "count instead of list");
         table.choice("type", a.type, site_types(), "only sites of this type");
         table.text("out", a.out, "FILE", "with import: write the catalogue here (GeoJSON)");
+        table("overwrite", a.overwrite, "replace FILE when it exists");
     };
     command.run = [arguments](const Common& common, Progress&) {
         return sites(*arguments, common);

@@ -55,6 +55,8 @@ TEST(AlignCommand, ArgumentsThatContradictEachOtherAreAllNamed) {
         {"align", "a.tif", "b.tif", "--out", scratch / "o.tif", "--ties", scratch / "t.shp",
          "--save-transform", scratch / "s.json", "--apply-transform", scratch / "t.json"});
     EXPECT_EQ(wrong.exit_code, 2);
+    const Outcome name = fenceline_program({"align", "a.tif", "b.tif", "--out", scratch / "o.png"});
+    EXPECT_NE(name.err.find(".tif or .tiff"), std::string::npos) << name.err;
     for (const char* said : {".gpkg or .csv", "--ties does not go with --apply-transform",
                              "--save-transform does not go with --apply-transform"})
         EXPECT_NE(wrong.err.find(said), std::string::npos) << said << " in:\n" << wrong.err;

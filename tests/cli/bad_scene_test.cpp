@@ -3,6 +3,7 @@
 #include <gdal_priv.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -94,6 +95,24 @@ TEST_F(BadScene, DryRunWritesNothing) {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     EXPECT_NE(outcome.out.find("20200401.tif"), std::string::npos) << outcome.out;
     EXPECT_FALSE(fs::exists(out_));
+}
+
+TEST_F(BadScene, APairNamedTheWrongWayRoundIsSaid) {
+    const Outcome turned =
+        fenceline_program({"compare", paths_[2], paths_[0], "--out", out_, "--dry-run"});
+    EXPECT_EQ(turned.exit_code, 0) << turned.err;
+    EXPECT_NE(turned.err.find("BEFORE is of 2021-05-02"), std::string::npos) << turned.err;
+    EXPECT_EQ(fenceline_program({"compare", paths_[0], paths_[2], "--out", out_, "--dry-run"}).err,
+              "");
+}
+
+TEST_F(BadScene, OneSingleValueShowsNothing) {
+    Raster raster = small_scene(0, 5);
+    for (Plane& band : raster.bands)
+        for (int y = 0; y < raster.grid.height; ++y)
+            std::fill_n(band.row(y), raster.grid.width, 100.0F);
+    write_cog(images_ + "/20200501.tif", raster, PixelType::u8, 0, {});
+    expect_left_out(run(images_), "20200501", "the same value (100, 100, 100)");
 }
 
 TEST_F(BadScene, TruncatedTiff) {

@@ -120,6 +120,10 @@ TEST(Manners, WordsTooManyAndMissingFilesAreNamed) {
         for (const char* said : {"no-a", "no-b"})
             EXPECT_NE(refused.err.find(said), std::string::npos) << refused.err;
     }
+    const Outcome folders = fenceline_program({"verify", "--claims", ".", "--report", "/"});
+    EXPECT_EQ(folders.exit_code, 2);
+    EXPECT_NE(folders.err.find("--claims .: is a folder"), std::string::npos) << folders.err;
+    EXPECT_NE(folders.err.find("--report /: is a folder"), std::string::npos) << folders.err;
     for (const char* later : {"monitor", "batch"}) {
         const Outcome refused = fenceline_program({later, "--help"});
         EXPECT_EQ(refused.exit_code, 2);
@@ -127,16 +131,55 @@ TEST(Manners, WordsTooManyAndMissingFilesAreNamed) {
     }
 }
 
+TEST(Manners, ASummaryIsJsonWhateverTheNamesOfFiles) {
+    const ScratchFolder scratch;
+    const std::string odd = scratch / "caf\xE9.csv";  // Latin 1
+    write_text(odd, "title,wikidata,lat,lon\nCamp 22,Q1,42.5,129.9\n");
+    const Outcome dry = fenceline_program({"sites", "import", odd, "--json", "--dry-run"});
+    EXPECT_EQ(dry.exit_code, 0) << dry.err;
+    EXPECT_NE(dry.out.find("caf\xEF\xBF\xBD.csv"), std::string::npos) << dry.out;
+}
+
+TEST(Manners, AnImportedCatalogueReplacesAFileOnlyWhenTold) {
+    const ScratchFolder scratch;
+    const std::string list = scratch / "pins.csv", out = scratch / "sites.geojson";
+    write_text(list, "title;wikidata;lat;lon\nCamp 22;Q1;42,5;129,9\n");
+    write_text(out, "mine");
+    const Outcome refused = fenceline_program({"sites", "import", list, "--out", out});
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_NE(refused.err.find("--overwrite"), std::string::npos) << refused.err;
+    const Outcome dry =
+        fenceline_program({"sites", "import", list, "--out", out, "--overwrite", "--dry-run"});
+    EXPECT_EQ(dry.exit_code, 0) << dry.err;
+    EXPECT_EQ(dry.out, "read  " + list + "\nwrite " + out + "\n");
+    EXPECT_EQ(read_text(out), "mine");
+    EXPECT_EQ(fenceline_program({"sites", "import", list, "--out", out, "--overwrite"}).exit_code,
+              0);
+    EXPECT_NE(read_text(out).find("\"camp-22\""), std::string::npos) << read_text(out);
+    EXPECT_EQ(fenceline_program({"sites", "import", out, "--out", scratch / "." + "/sites.geojson",
+                                 "--overwrite"})
+                  .exit_code,
+              2)
+        << "the file that is imported, by another name";
+    EXPECT_EQ(fenceline_program({"sites", "list", "--out", scratch / "new.geojson"}).exit_code, 2)
+        << "nothing would be written";
+    const Outcome shown = fenceline_program({"sites", "show", "camp-22", "--sites", list});
+    EXPECT_EQ(shown.exit_code, 0) << shown.err;
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(scratch.path), {}), 2);
+}
+
 TEST(Manners, AllFaultsAreListedAtOnce) {
     const ScratchFolder scratch;
-    write_text(scratch / "c.ini", "[align]\nserch_m = 50\nwindow_px = 7\n[nonsense]\nx = 1\n");
+    write_text(scratch / "c.ini",
+               "[align]\nserch_m = 50\nwindow_px = 7\n[run]\nsiet = a\n[nonsense]\nx = 1\n");
     const Outcome refused = fenceline_program(
         {"run", "--config", scratch / "c.ini", "--jobs", "many", "--out", scratch / "o"});
     EXPECT_EQ(refused.exit_code, 2);
     for (const char* part :
          {"unknown key align.serch_m; did you mean align.search_m?",
-          "'7' is not allowed for align.window_px", "32 to 512", "unknown key nonsense.x",
-          "'many' is not allowed for jobs", "--site", "--images"})
+          "unknown key run.siet; did you mean run.site?", "'7' is not allowed for align.window_px",
+          "32 to 512", "unknown key nonsense.x", "'many' is not allowed for jobs", "--site",
+          "--images"})
         EXPECT_NE(refused.err.find(part), std::string::npos) << part << " missing in:\n"
                                                              << refused.err;
     EXPECT_EQ(refused.out, "");
