@@ -328,7 +328,7 @@ void add_masks_from_pixels(const SceneInfo& info, const Raster& raster, Point pl
 
 /// The one value that all of the valid samples of every band have; none when they differ.
 std::optional<std::vector<float>> one_value(const Raster& raster) {
-    constexpr std::size_t kFewPixels = 64;  // they may well have the same one
+    constexpr std::size_t kFewPixels = 64;  // they may well have the same one; 2e-6: of sampling
     std::vector<float> first;
     std::size_t count = 0;
     for (int y = 0; y < raster.grid.height; ++y)
@@ -338,7 +338,7 @@ std::optional<std::vector<float>> one_value(const Raster& raster) {
             if (first.empty())
                 for (const Plane& band : raster.bands) first.push_back(band.at(x, y));
             for (std::size_t b = 0; b < first.size(); ++b)
-                if (std::abs(raster.bands[b].at(x, y) - first[b]) > 1e-4F * std::abs(first[b]))
+                if (std::abs(raster.bands[b].at(x, y) - first[b]) > 2e-6F * std::abs(first[b]))
                     return std::nullopt;
         }
     if (count < kFewPixels) return std::nullopt;
