@@ -68,27 +68,25 @@ class PairReader {
 };
 
 /// read(i, strip) one after the other, take(strip) one after the other and in order, both at a
-/// time, on two strips that are used in turn.
+/// time, on `held` strips that are used in turn: 2, or with 1 by turns.
 template <class Read, class Take>
-void read_and_take(int count, const Read& read, const Take& take) {
-    constexpr std::size_t kStrips = 2;
-    std::array<Strip, kStrips> strips;  // a third is only read once the first has been taken
+void read_and_take(int count, std::size_t held, const Read& read, const Take& take) {
+    std::array<Strip, 2> strips;  // a third is only read once the first has been taken
     int next = 0;
-    tbb::parallel_pipeline(kStrips,
-                           tbb::make_filter<void, Strip*>(
-                               tbb::filter_mode::serial_in_order,
-                               [&](tbb::flow_control& flow) -> Strip* {
-                                   throw_if_cancelled();
-                                   if (next >= count) {
-                                       flow.stop();
-                                       return nullptr;
-                                   }
-                                   Strip& strip = strips[static_cast<std::size_t>(next) % kStrips];
-                                   read(next++, strip);
-                                   return &strip;
-                               }) &
-                               tbb::make_filter<Strip*, void>(tbb::filter_mode::serial_in_order,
-                                                              [&](Strip* strip) { take(*strip); }));
+    const auto reading = tbb::make_filter<void, Strip*>(
+        tbb::filter_mode::serial_in_order, [&](tbb::flow_control& flow) -> Strip* {
+            throw_if_cancelled();
+            if (next >= count) {
+                flow.stop();
+                return nullptr;
+            }
+            Strip& strip = strips[static_cast<std::size_t>(next) % held];
+            read(next++, strip);
+            return &strip;
+        });
+    const auto taking = tbb::make_filter<Strip*, void>(tbb::filter_mode::serial_in_order,
+                                                       [&](Strip* strip) { take(*strip); });
+    tbb::parallel_pipeline(held, reading & taking);
 }
 
 /// Clouds, their shadows, snow and haze as the overview shows them, on one window of the grid.
@@ -237,6 +235,10 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
     const int strip = rows_of_strip(working, bands);
     check_memory(working, bands, strip, options);
     const int count = (working.height + strip - 1) / strip;
+    // Of very wide strips there is one at a time: reading and what follows each use all threads.
+    constexpr double kLargeStrip = 12e6;  // samples
+    const std::size_t strips_held =
+        static_cast<double>(working.width) * strip * bands > kLargeStrip ? 1 : 2;
     const auto strip_window = [&](int i) {
         const int y0 = i * strip;
         return Window{0, y0, working.width, std::min(strip, working.height - y0)};
@@ -252,7 +254,7 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
         const int tall = std::max(1, strip / factor) * factor;
         const int pieces = (working.height + tall - 1) / tall;
         read_and_take(
-            pieces,
+            pieces, strips_held,
             [&](int i, Strip& read) {
                 // From the bottom up: what is decoded last is what is needed first again.
                 const int y0 = (pieces - 1 - i) * tall;
@@ -340,17 +342,14 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
 
     // The rows that can be weighed once a strip has come are those kEvidenceHalo above its end.
     progress.stage("difference", count);
-    // Very wide strips are not kept for the next one while evidence is gathered.
-    constexpr double kLargeStrip = 12e6;  // samples
-    const bool strip_is_large = static_cast<double>(working.width) * strip * bands > kLargeStrip;
-    if (strip_is_large) give_back_freed_memory();
+    if (strips_held == 1) give_back_freed_memory();
     const int most = strip + 2 * kEvidenceHalo;
     std::optional<HeldRows> held_before, held_after;
     held_before.emplace(out.before.info, twin, most);
     held_after.emplace(out.after.info, twin, most);
     int held_from = 0, done = 0;
     read_and_take(
-        count, [&](int i, Strip& read) { reader.read(strip_window(i), read); },
+        count, strips_held, [&](int i, Strip& read) { reader.read(strip_window(i), read); },
         [&](Strip& read) {
             const Window window{0, read.y0, working.width, read.y1 - read.y0};
             masks_before.add_to(read.before.masks, window);
@@ -358,7 +357,6 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
             apply(out.normalization, read.after.raster);
             held_before->append(read.before);
             held_after->append(read.after);
-            if (strip_is_large) read.before = read.after = {};
             const int end = read.y1 == working.height ? working.height : read.y1 - kEvidenceHalo;
             if (end > done)
                 add_difference_rows(*scores, held_before->scene, held_after->scene, held_from, done,
