@@ -24,7 +24,8 @@ namespace {
 constexpr double kStripSamples = 6e6;  // width × rows × bands of one strip of one image
 constexpr int kSampleSide = 256;       // px; the mosaic has kSamples × kSamples of them
 constexpr int kSamples = 6;
-constexpr int kBlock = 64;  // strips are multiples of it
+constexpr int kBlock = 64;                   // strips are multiples of it
+constexpr double kLeastDecoded = 256 << 20;  // bytes of blocks that wait to be read again
 
 int rows_of_strip(const Grid& grid, int bands) {
     const double rows = kStripSamples / (static_cast<double>(grid.width) * std::max(1, bands));
@@ -40,16 +41,19 @@ struct Strip {
 /// Both images, read on the same windows at the same time.
 class PairReader {
   public:
+    /// room: bytes that decoded blocks may take, kLeastDecoded at the least.
     PairReader(const SceneInfo& before, const SceneInfo& after, const Grid& grid,
-               const GeorefOptions& georef)
+               const GeorefOptions& georef, double room)
         : before_(before, grid, {}, georef),
           after_(after, grid, {}, georef),
           new_blocks_(before_.row_of_blocks_bytes() + after_.row_of_blocks_bytes()) {
-        // Holding all of a pair that would fit was tried: here fresh memory takes as long as
-        // decoding once more.
-        constexpr double kLeastDecoded = 256 << 20, kMostDecoded = 416 << 20, kSpare = 1.1;
+        // Strips over the border of two rows of blocks need both: with nearly twice the room of one
+        // row, hardly a block is decoded again. Holding all of a pair that would fit was tried:
+        // here fresh memory takes as long as decoding once more.
+        constexpr double kMostDecoded = 560 << 20, kRows = 1.8;
         hold_decoded(static_cast<std::size_t>(
-            std::clamp(kSpare * static_cast<double>(new_blocks_), kLeastDecoded, kMostDecoded)));
+            std::clamp(kRows * static_cast<double>(new_blocks_), kLeastDecoded,
+                       std::clamp(room, kLeastDecoded, kMostDecoded))));
     }
     void read(const Window& window, Strip& strip) {
         prepare_heap(new_blocks_);
@@ -209,20 +213,25 @@ Shelf shelf_for(const Grid& grid, const CompareOptions& options) {
     return in_memory(grid, options) ? memory_shelf() : scratch_shelf(options.scratch_dir);
 }
 
-void check_memory(const Grid& grid, int bands, int strip, const CompareOptions& options) {
+/// Bytes that are left of --max-memory for decoded blocks. Throws DataError when they are too few.
+double room_for_blocks(const Grid& grid, int bands, int strip, const CompareOptions& options) {
     const double pixels = static_cast<double>(grid.width) * grid.height;
     // Either the overviews, or strips of two images: as held, as it comes, as read from the file
-    // (two at a time); scores when they are held; fixed: GDAL's cache, tiles of the threads.
+    // (two at a time) and what lies free in the heap between them; scores when they are held;
+    // fixed: libraries, tiles of the threads.
     const double held = in_memory(grid, options) ? pixels * 4 : 0;
     const double overviews = options.overview_pixels * 2 * (4 * bands + 8);
-    const double strips = 2.0 * grid.width * (4 * bands + 4) * (2 * kEvidenceHalo + 3.5 * strip);
-    const double needed = held + std::max(overviews, strips) + (560 << 20);
-    const std::size_t allowed = options.max_memory_bytes;
-    if (needed > static_cast<double>(allowed))
+    const double strips =
+        1.3 * 2.0 * grid.width * (4 * bands + 4) * (2 * kEvidenceHalo + 3.5 * strip);
+    const double needed = held + std::max(overviews, strips) + (304 << 20);
+    const auto allowed = static_cast<double>(options.max_memory_bytes);
+    if (needed + kLeastDecoded > allowed)
         throw DataError("BEFORE",
                         fmt::format("{} × {} pixels need about {:.0f} MiB, --max-memory allows {}",
-                                    grid.width, grid.height, needed / (1 << 20), allowed >> 20U),
+                                    grid.width, grid.height, (needed + kLeastDecoded) / (1 << 20),
+                                    options.max_memory_bytes >> 20U),
                         "raise --max-memory, or cut the images to the area of interest");
+    return allowed - needed;
 }
 
 }  // namespace
@@ -233,7 +242,7 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
     const Grid twin = metric_twin(out.grid);
     const int bands = std::max({1, before.band_count, after.band_count});
     const int strip = rows_of_strip(working, bands);
-    check_memory(working, bands, strip, options);
+    const double room = room_for_blocks(working, bands, strip, options);
     const int count = (working.height + strip - 1) / strip;
     // Of very wide strips there is one at a time: reading and what follows each use all threads.
     constexpr double kLargeStrip = 12e6;  // samples
@@ -249,7 +258,7 @@ void compare_large(const SceneInfo& before, const SceneInfo& after, const Grid& 
     const int factor = static_cast<int>(std::ceil(std::sqrt(pixels / options.overview_pixels)));
     progress.stage("observe", count);
     std::optional<Overview> first, second;
-    PairReader reader(before, after, working, options.georef);
+    PairReader reader(before, after, working, options.georef, room);
     {
         const int tall = std::max(1, strip / factor) * factor;
         const int pieces = (working.height + tall - 1) / tall;
